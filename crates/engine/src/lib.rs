@@ -1,1 +1,60 @@
-//! placeholder
+//! The seam between what Kinora promises and what makes pictures.
+//!
+//! [`Engine`] is the whole of it: a spec and its inputs go in, frames (or a finished file) come out, and between
+//! two steps the engine asks whether to go on. An engine knows nothing of accounts, credits, queues or HTTP, and
+//! it does not write the clip: sizes, frame rate, sound and the container are the business of whoever holds the
+//! other end of [`ClipSink`].
+//!
+//! In reading order: the trait here · [`inputs`]: what an engine is given · [`clip`]: what it gives back ·
+//! [`error`]: how it fails · [`test_pattern`]: the engine that needs no weights.
+
+use std::ops::ControlFlow;
+
+use kinora_domain::{GenerationSpec, Offer, Stage, Warning};
+
+pub mod clip;
+pub mod error;
+pub mod inputs;
+pub mod test_pattern;
+
+pub use clip::{ClipSink, FrameFormat, SinkError};
+pub use error::EngineError;
+pub use inputs::{InputMedium, Inputs};
+pub use test_pattern::{Fault, FaultKind, TestPattern, TestPatternOptions};
+
+/// Turns a spec and its inputs into a clip. Knows nothing of accounts, credits or HTTP.
+pub trait Engine: Send {
+    /// What it can do, and its limits; the same for as long as it lives.
+    fn offer(&self) -> &Offer;
+
+    /// Makes one clip: the frames go to `clip` as they are ready, in order.
+    ///
+    /// `observe` is told of every step and answers whether to go on; on `Break` the engine returns
+    /// [`EngineError::Stopped`] as soon as it can, in any case within a second. The same spec, inputs and seed
+    /// give the same frames, on every attempt.
+    fn generate(
+        &mut self,
+        spec: &GenerationSpec,
+        inputs: &Inputs,
+        clip: &mut dyn ClipSink,
+        observe: &mut dyn FnMut(EngineProgress) -> ControlFlow<()>,
+    ) -> Result<Made, EngineError>;
+}
+
+/// A step of an engine: what it does, and how much of that is behind.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EngineProgress {
+    /// What is being done: encoding, denoising or decoding.
+    pub stage: Stage,
+    /// 0 to 1, within the stage.
+    pub fraction: f32,
+}
+
+/// What an engine has to say about a clip that it has made.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Made {
+    /// The prompt it really used, where there was one.
+    pub actual_prompt: Option<String>,
+    /// What it did differently from what was asked.
+    pub warnings: Vec<Warning>,
+}

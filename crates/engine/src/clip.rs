@@ -1,0 +1,46 @@
+//! Where an engine puts what it makes: frame by frame, or as a file that somebody else has finished.
+
+use std::{error::Error, path::Path};
+
+use thiserror::Error;
+
+/// Takes a clip from an engine. Calls block while the other end is busy, so that frames never pile up.
+pub trait ClipSink {
+    /// Says what the frames will be; once, before the first.
+    fn begin(&mut self, format: FrameFormat) -> Result<(), SinkError>;
+
+    /// The next frame: rows from the top, three bytes (red, green, blue) for each pixel.
+    fn frame(&mut self, rgb: &[u8]) -> Result<(), SinkError>;
+
+    /// Instead of frames: a finished video file. It is read before this returns and not kept.
+    fn file(&mut self, path: &Path) -> Result<(), SinkError>;
+}
+
+/// Frames as an engine makes them. The clip is scaled and retimed from here to what was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameFormat {
+    /// Columns.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Frames for each second.
+    pub fps: u32,
+}
+
+impl FrameFormat {
+    /// Bytes of one frame.
+    pub fn frame_bytes(self) -> usize {
+        self.width as usize * self.height as usize * 3
+    }
+}
+
+/// Why a clip is not taken.
+#[derive(Debug, Error)]
+pub enum SinkError {
+    /// An end was asked for.
+    #[error("the clip is no longer wanted")]
+    Stopped,
+    /// Writing it failed.
+    #[error("writing the clip failed")]
+    Write(#[source] Box<dyn Error + Send + Sync>),
+}

@@ -1,0 +1,132 @@
+//! How an engine fails, and what follows from it: whether another try may help, and what the client is told.
+
+use std::error::Error;
+
+use kinora_domain::{Failure, FailureCode, Member};
+use kinora_media::{MediaDefect, MediaFailure, MediaProblem};
+use thiserror::Error;
+
+use crate::clip::SinkError;
+
+/// Why an engine has made no clip.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// It was asked to stop, and did.
+    #[error("the engine was stopped")]
+    Stopped,
+    /// A medium is wrong. The message is the rest of a sentence that starts with the member's name.
+    #[error("{member} {message}")]
+    InvalidInput {
+        /// Which medium.
+        member: Member,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The prompt or a medium is refused for what it shows or asks for.
+    #[error("the content was rejected")]
+    ContentRejected {
+        /// What the client may know of it, a sentence.
+        message: String,
+    },
+    /// The engine cannot work now; nothing is wrong with the request.
+    #[error("the engine is unavailable: {detail}")]
+    Unavailable {
+        /// For the log.
+        detail: String,
+    },
+    /// The engine has too much to do.
+    #[error("the engine is overloaded")]
+    Overloaded,
+    /// Decoding a medium failed on our side.
+    #[error("decoding {member} failed")]
+    DecodeInput {
+        /// Which medium.
+        member: Member,
+        /// What went wrong.
+        #[source]
+        source: MediaFailure,
+    },
+    /// The clip could not be handed over.
+    #[error("handing over the clip failed")]
+    HandOver(#[source] Box<dyn Error + Send + Sync>),
+    /// Making the clip failed in a way that may pass.
+    #[error("the engine was interrupted: {detail}")]
+    Interrupted {
+        /// For the log.
+        detail: String,
+    },
+    /// Making the clip failed, and would fail again.
+    #[error("the engine failed: {detail}")]
+    Failed {
+        /// For the log.
+        detail: String,
+    },
+}
+
+impl EngineError {
+    /// What a problem with one medium means.
+    pub fn of_medium(member: Member, problem: MediaProblem) -> EngineError {
+        match problem {
+            MediaProblem::Defect(defect) => EngineError::invalid(member, &defect),
+            MediaProblem::Failure(source) => EngineError::DecodeInput { member, source },
+        }
+    }
+
+    fn invalid(member: Member, defect: &MediaDefect) -> EngineError {
+        EngineError::InvalidInput {
+            member,
+            message: defect.to_string(),
+        }
+    }
+
+    /// Whether another attempt may end better.
+    pub fn retryable(&self) -> bool {
+        match self {
+            EngineError::Unavailable { .. }
+            | EngineError::Overloaded
+            | EngineError::DecodeInput { .. }
+            | EngineError::HandOver(_)
+            | EngineError::Interrupted { .. } => true,
+            EngineError::Stopped
+            | EngineError::InvalidInput { .. }
+            | EngineError::ContentRejected { .. }
+            | EngineError::Failed { .. } => false,
+        }
+    }
+
+    /// What the client is told; `None` where an end was asked for. Names no vendor, host or path.
+    pub fn failure(&self) -> Option<Failure> {
+        let (code, message) = match self {
+            EngineError::Stopped => return None,
+            EngineError::InvalidInput { member, message } => {
+                (FailureCode::InvalidInput, format!("{member} {message}."))
+            }
+            EngineError::ContentRejected { message } => (FailureCode::ContentRejected, message.clone()),
+            EngineError::Unavailable { .. } => (
+                FailureCode::ProviderUnavailable,
+                "The video engine is not available now.".to_owned(),
+            ),
+            EngineError::Overloaded => (
+                FailureCode::RateLimited,
+                "The video engine is overloaded.".to_owned(),
+            ),
+            EngineError::DecodeInput { .. }
+            | EngineError::HandOver(_)
+            | EngineError::Interrupted { .. }
+            | EngineError::Failed { .. } => (
+                FailureCode::EngineFailed,
+                "The video engine could not make the clip.".to_owned(),
+            ),
+        };
+        Some(Failure { code, message })
+    }
+}
+
+impl From<SinkError> for EngineError {
+    fn from(error: SinkError) -> EngineError {
+        match error {
+            SinkError::Stopped => EngineError::Stopped,
+            SinkError::Write(source) => EngineError::HandOver(source),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What an engine is given besides the spec: everything that is known only when the work begins.
+
+use std::path::PathBuf;
+
+use kinora_domain::{FrameSize, Member, OUTPUT_FPS, Seed};
+use kinora_media::{
+    Facts, Toolbox,
+    frames::{Fit, Fps, Frame, FrameReader, ReadOptions, decode_image},
+};
+
+use crate::error::EngineError;
+
+/// The inputs of one clip, resolved: sizes and lengths are exact, media are measured local files.
+#[derive(Debug, Clone)]
+pub struct Inputs {
+    /// The size of the finished clip's frames. An engine may make frames of another size, of this ratio.
+    pub size: FrameSize,
+    /// The length of the finished clip: in a continuation with the clip that it continues, in an edit the part
+    /// of the clip that is used.
+    pub duration_ms: u64,
+    /// The seed of this clip, which differs from the spec's where one generation makes several.
+    pub seed: Seed,
+    /// The media, in the order of [`kinora_domain::Workflow::sources`].
+    pub media: Vec<InputMedium>,
+    /// Decodes them.
+    pub toolbox: Toolbox,
+}
+
+impl Inputs {
+    /// The medium of that member, if there is one.
+    pub fn medium(&self, member: Member) -> Option<&InputMedium> {
+        self.media.iter().find(|medium| medium.member == member)
+    }
+
+    /// How many frames the finished clip has.
+    pub fn num_frames(&self) -> u32 {
+        frames_in(self.duration_ms)
+    }
+}
+
+/// How many frames of a finished clip fill so many milliseconds, rounded to the nearest.
+pub fn frames_in(duration_ms: u64) -> u32 {
+    u32::try_from((duration_ms * u64::from(OUTPUT_FPS) + 500) / 1000).unwrap_or(u32::MAX)
+}
+
+/// One medium: measured, and within the limits of its kind.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InputMedium {
+    /// The request member it came in.
+    pub member: Member,
+    /// Where it lies, readable for as long as the engine works.
+    pub path: PathBuf,
+    /// What was measured.
+    pub facts: Facts,
+}
+
+impl InputMedium {
+    /// Decodes a still, scaled and cut to this size.
+    pub fn image(&self, toolbox: &Toolbox, width: u32, height: u32) -> Result<Frame, EngineError> {
+        decode_image(toolbox, &self.path, width, height, Fit::Cover).map_err(|problem| self.problem(problem))
+    }
+
+    /// Begins to decode a clip from its start, scaled and cut to the frames' size; at most `max_frames` come.
+    pub fn frames(
+        &self,
+        toolbox: &Toolbox,
+        size: FrameSize,
+        fps: u32,
+        max_frames: u32,
+    ) -> Result<ClipReader<'_>, EngineError> {
+        let options = ReadOptions {
+            width: size.width,
+            height: size.height,
+            fps: Fps::new(fps),
+            start_ms: 0,
+            max_frames,
+            fit: Fit::Cover,
+        };
+        let reader =
+            FrameReader::open(toolbox, &self.path, options).map_err(|problem| self.problem(problem))?;
+        Ok(ClipReader { medium: self, reader })
+    }
+
+    fn problem(&self, problem: kinora_media::MediaProblem) -> EngineError {
+        EngineError::of_medium(self.member, problem)
+    }
+}
+
+/// The frames of a clip, decoded as they are asked for.
+pub struct ClipReader<'a> {
+    medium: &'a InputMedium,
+    reader: FrameReader,
+}
+
+impl ClipReader<'_> {
+    /// The next frame; `None` after the last.
+    pub fn next_frame(&mut self) -> Result<Option<Frame>, EngineError> {
+        self.reader
+            .next()
+            .transpose()
+            .map_err(|problem| self.medium.problem(problem))
+    }
+}
