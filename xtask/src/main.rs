@@ -12,6 +12,7 @@ mod schemathesis;
 mod server;
 mod setup;
 mod test;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -35,6 +36,8 @@ enum Verb {
     Test,
     /// Start a server, ask it for a video over HTTP, leave a playable MP4 in target/demo.
     Demo,
+    /// Check the rules of ARCHITECTURE.md and STYLE.md that a program can check.
+    Tidy,
     /// Write docs/openapi.json anew from the server's own description of its API.
     Openapi,
     /// Try the API of a freshly started server with generated requests.
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Verb::Setup => setup::for_tests(),
         Verb::Test => test::run(),
         Verb::Demo => demo::run(),
+        Verb::Tidy => tidy::run(),
         Verb::Openapi => openapi::run(),
         Verb::Schemathesis => setup::for_schemathesis().and_then(|()| schemathesis::run()),
     });

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::failure::Outcome;
 use crate::run::{cargo, read_and_show, stop_if_interrupted, succeed, target, works};
-use crate::{schemathesis, setup};
+use crate::{schemathesis, setup, tidy};
 
 /// The steps in the order in which they run: the quick ones first.
 const STEPS: &[(&str, Step)] = &[
@@ -29,6 +29,7 @@ const STEPS: &[(&str, Step)] = &[
         ]))
     }),
     ("advisories", advisories),
+    ("tidy", || tidy::run().map(|()| Count::ONE_PASSED)),
     ("lints", || {
         check(&mut cargo([
             "clippy",
