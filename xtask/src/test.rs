@@ -245,11 +245,15 @@ mod tests {
         };
         check(
             r#"<?xml?><testsuites name="run" tests="12" failures="2" errors="1" time="1">"#,
-            count(9, 3),
+            count(9, 3, 0),
         );
         check(
             r#"<testsuites disabled="0" errors="0" failures="0" tests="7"><testsuite/>"#,
-            count(7, 0),
+            count(7, 0, 0),
+        );
+        check(
+            r#"<testsuites name="a" tests="7" skipped="2" failures="1" errors="0">"#,
+            count(4, 1, 2),
         );
         check(r#"<testsuites tests="1" failures="2" errors="0">"#, None);
         check("<testsuite tests=\"1\">", None);
