@@ -236,11 +236,11 @@ mod tests {
     #[test]
     fn counts_are_read_from_reports() {
         let check = |xml: &str, expected| assert_eq!(count_of_junit(xml), expected, "{xml}");
-        let count = |passed, failed| {
+        let count = |passed, failed, skipped| {
             Some(Count {
                 passed,
                 failed,
-                skipped: 0,
+                skipped,
             })
         };
         check(
