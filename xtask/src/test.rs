@@ -187,10 +187,12 @@ fn count_of_junit(xml: &str) -> Option<Count> {
         rest.split_once('"')?.0.parse().ok()
     };
     let failed = attribute("failures")? + attribute("errors")?;
+    let skipped = attribute("skipped").unwrap_or(0);
+    let passed = attribute("tests")?.checked_sub(failed + skipped)?;
     Some(Count {
-        passed: attribute("tests")?.checked_sub(failed)?,
+        passed,
         failed,
-        skipped: 0,
+        skipped,
     })
 }
 
