@@ -7,11 +7,15 @@ use crate::failure::Outcome;
 use crate::run::{cargo, program, root, succeed, target, venv_bin};
 use crate::server::Server;
 
-/// Limits that generated requests would run into at once, lifted: here the contract is tried, not the limits.
+/// What thousands of generated requests would run into at once, lifted: here the contract is tried, not the limits.
 const SETTINGS: &[(&str, &str)] = &[
     ("KINORA_RATE_LIMITS__CREATE_PER_MINUTE", "1000000"),
+    ("KINORA_RATE_LIMITS__GET_PER_MINUTE", "1000000"),
     ("KINORA_RATE_LIMITS__READ_PER_MINUTE", "1000000"),
-    ("KINORA_RATE_LIMITS__POLL_PER_MINUTE", "1000000"),
+    ("KINORA_FIRST_START__PERMANENT_CREDITS", "1000000000"),
+    ("KINORA_QUEUE__QUEUED_PER_ACCOUNT", "1000000"),
+    // Most generations here are never looked at again: they make room for the next ones.
+    ("KINORA_QUEUE__DEADLINE_S", "10"),
 ];
 
 /// Starts a server of the debug build, lets schemathesis loose on it, stops it.
