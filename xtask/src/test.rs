@@ -35,6 +35,7 @@ const STEPS: &[(&str, Step)] = &[
             "clippy",
             "--workspace",
             "--all-targets",
+            "--keep-going",
             "--",
             "-D",
             "warnings",
