@@ -1,0 +1,163 @@
+//! What this server offers, as published: models, their features and limits, and prices.
+
+use kinora_domain::{Feature, FeatureOffer, Model, Offer, PriceTable};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::schema;
+
+/// The models.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ModelsView {
+    /// One entry a model.
+    pub data: Vec<ModelView>,
+}
+
+/// One model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ModelView {
+    /// Provider and model, as they stand in paths.
+    #[schema(example = "wan/wan-v2.7-video")]
+    pub id: &'static str,
+    /// Where to post to.
+    pub endpoint: String,
+    /// Where to post to for a stream of events.
+    pub sse_endpoint: String,
+    /// What it can do here, and its limits.
+    pub features: Vec<FeatureView>,
+    /// What it costs.
+    pub prices: Vec<PriceView>,
+}
+
+/// The limits of one feature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FeatureView {
+    /// Which feature.
+    #[schema(schema_with = schema::features)]
+    pub feature: &'static str,
+    /// Resolutions.
+    #[schema(schema_with = schema::resolution_list)]
+    pub resolutions: Vec<&'static str>,
+    /// Aspect ratios.
+    #[schema(schema_with = schema::aspect_ratio_list)]
+    pub aspect_ratios: Vec<&'static str>,
+    /// Seconds.
+    pub duration: DurationView,
+    /// The most reference images.
+    #[schema(minimum = 0, maximum = 8, value_type = i32)]
+    pub max_reference_images: usize,
+    /// The most reference videos.
+    #[schema(minimum = 0, maximum = 8, value_type = i32)]
+    pub max_reference_videos: usize,
+    /// The most references of both kinds together.
+    #[schema(minimum = 0, maximum = 16, value_type = i32)]
+    pub max_references: usize,
+    /// Whether `audio_url` is taken.
+    pub audio_input: bool,
+}
+
+/// The durations that a feature takes, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct DurationView {
+    /// The shortest; 0 keeps the length of the clip that is edited, and 1 is never taken.
+    #[schema(minimum = 0, maximum = 15, value_type = i32)]
+    pub min: u8,
+    /// The longest.
+    #[schema(minimum = 0, maximum = 15, value_type = i32)]
+    pub max: u8,
+    /// Taken when none is sent.
+    #[schema(minimum = 0, maximum = 15, value_type = i32)]
+    pub default: u8,
+}
+
+/// The price of one feature at one resolution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PriceView {
+    /// Which resolution.
+    #[schema(schema_with = schema::resolutions)]
+    pub resolution: &'static str,
+    /// Which feature.
+    #[schema(schema_with = schema::features)]
+    pub feature: &'static str,
+    /// Credits for each second.
+    #[schema(minimum = 0, value_type = i64)]
+    pub credits_per_second: u64,
+    /// Whether seconds of input clips count too.
+    pub bills_input: bool,
+}
+
+impl ModelsView {
+    /// What some offers, in order of preference, can do together.
+    pub fn new(offers: &[Offer], prices: &PriceTable) -> ModelsView {
+        let model = |model: Model| {
+            let limits = features_of(model)
+                .iter()
+                .filter_map(|feature| offers.iter().find_map(|offer| offer.feature(*feature)));
+            let limits: Vec<&FeatureOffer> = limits.collect();
+            ModelView {
+                id: model.as_str(),
+                endpoint: format!("/api/v1/generation/{model}"),
+                sse_endpoint: format!("/api/v1/generation/sse/{model}"),
+                prices: limits.iter().flat_map(|offer| prices_of(offer, prices)).collect(),
+                features: limits.into_iter().map(FeatureView::new).collect(),
+            }
+        };
+        ModelsView {
+            data: Model::ALL.map(model).into(),
+        }
+    }
+}
+
+impl FeatureView {
+    fn new(offer: &FeatureOffer) -> FeatureView {
+        let FeatureOffer {
+            feature,
+            resolutions,
+            aspect_ratios,
+            duration_s_max,
+            reference_images_max,
+            reference_videos_max,
+            references_max,
+            audio_input,
+        } = offer;
+        let (min, default) = match feature {
+            Feature::TextImage | Feature::Frames | Feature::Reference => (2, 5),
+            Feature::EditVideo => (0, 0),
+        };
+        FeatureView {
+            feature: feature.as_str(),
+            resolutions: resolutions.iter().map(|resolution| resolution.as_str()).collect(),
+            aspect_ratios: aspect_ratios.iter().map(|aspect| aspect.as_str()).collect(),
+            duration: DurationView {
+                min,
+                max: *duration_s_max,
+                default,
+            },
+            max_reference_images: *reference_images_max,
+            max_reference_videos: *reference_videos_max,
+            max_references: *references_max,
+            audio_input: *audio_input,
+        }
+    }
+}
+
+fn features_of(model: Model) -> &'static [Feature] {
+    match model {
+        Model::WanVideo => &Feature::ALL,
+        Model::WanEdit => &[Feature::EditVideo],
+    }
+}
+
+fn prices_of(offer: &FeatureOffer, prices: &PriceTable) -> Vec<PriceView> {
+    let bills_input = match offer.feature {
+        Feature::TextImage | Feature::Frames => false,
+        Feature::Reference | Feature::EditVideo => true,
+    };
+    let price = |resolution: &kinora_domain::Resolution| PriceView {
+        resolution: resolution.as_str(),
+        feature: offer.feature.as_str(),
+        credits_per_second: prices.rate(*resolution),
+        bills_input,
+    };
+    offer.resolutions.iter().map(price).collect()
+}

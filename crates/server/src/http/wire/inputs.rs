@@ -1,0 +1,152 @@
+//! Media that came with a request, measured before it is answered.
+//!
+//! Uploads are blobs already; `data:` URLs become blobs here. A medium that breaks a limit is reported, and stands
+//! in the draft all the same, so that the domain does not report it as missing too. What no generation refers to in
+//! the end is swept.
+
+use std::{path::PathBuf, sync::Arc};
+
+use kinora_domain::{BlobHash, Draft, Member, Origin, Source, StoredInput, Violation};
+use kinora_media::{Facts, MediaKind, MediaProblem, Toolbox, inspect};
+use kinora_store::{StoreError, blobs::Blobs};
+
+use super::{
+    super::error::chain,
+    data_url::{DataUrl, is_data_url},
+    request::{ParsedBody, Upload, WireError},
+};
+
+/// Measures what came with a request, and decodes and keeps what came as `data:` URLs. The draft then has the
+/// media's lengths; the violations are the limits that they break.
+pub async fn keep(
+    toolbox: &Arc<Toolbox>,
+    blobs: &Blobs,
+    body: ParsedBody,
+) -> Result<(Draft, Vec<Violation>), WireError> {
+    let ParsedBody {
+        mut draft,
+        mut uploads,
+        webhook_url: _,
+        payload_hash: _,
+    } = body;
+    let mut violations = Vec::new();
+    keep_data_urls(&mut draft, blobs, &mut uploads, &mut violations).await?;
+
+    for Upload { member, blob } in uploads {
+        match measure(toolbox, media_kind(member), blobs.path(blob)).await? {
+            Ok(facts) => set_duration(&mut draft, member, facts.duration_ms()),
+            Err(message) => violations.push(violation("V-25", member, message)),
+        }
+    }
+    Ok((draft, violations))
+}
+
+/// The kind of medium that a member takes.
+pub fn media_kind(member: Member) -> MediaKind {
+    match member {
+        Member::Image | Member::EndImage | Member::ReferenceImages(_) | Member::ReferenceImage => {
+            MediaKind::Image
+        }
+        Member::Video => MediaKind::Clip,
+        Member::VideoRefs(_) => MediaKind::ReferenceVideo,
+        Member::Audio => MediaKind::Audio,
+    }
+}
+
+/// Keeps what the `data:` URLs of image members hold. Those of other members stay for the domain to refuse.
+async fn keep_data_urls(
+    draft: &mut Draft,
+    blobs: &Blobs,
+    uploads: &mut Vec<Upload>,
+    violations: &mut Vec<Violation>,
+) -> Result<(), WireError> {
+    for (member, source) in draft.sources_mut() {
+        let Source::Url(url) = &mut *source else { continue };
+        if !member.takes_image() || !is_data_url(url) {
+            continue;
+        }
+        let (url, kind, blobs) = (std::mem::take(url), media_kind(member), blobs.clone());
+        let kept = tokio::task::spawn_blocking(move || keep_data_url(&url, kind, &blobs)).await;
+        let (blob, prefix) = match kept.map_err(|error| internal("keep a data URL", error))? {
+            Ok(Ok((blob, prefix))) => {
+                uploads.push(Upload { member, blob });
+                (blob, prefix)
+            }
+            Ok(Err((rule, message))) => {
+                violations.push(violation(rule, member, message));
+                (BlobHash([0; 32]), String::new())
+            }
+            Err(error) => return Err(internal("keep a data URL", chain(&error))),
+        };
+        *source = Source::Stored(StoredInput {
+            blob,
+            origin: Origin::Data { prefix },
+            duration_ms: None,
+        });
+    }
+    Ok(())
+}
+
+/// A rule, and how it is broken.
+type Broken = (&'static str, String);
+
+/// The blob and the prefix of a `data:` URL. Blocks.
+fn keep_data_url(
+    url: &str,
+    kind: MediaKind,
+    blobs: &Blobs,
+) -> Result<Result<(BlobHash, String), Broken>, StoreError> {
+    let (prefix, bytes) = match decode(url, kind) {
+        Ok(decoded) => decoded,
+        Err(broken) => return Ok(Err(broken)),
+    };
+    let mut staging = blobs.stage()?;
+    staging.append_blocking(&bytes)?;
+    let (blob, _) = staging.commit_blocking()?;
+    Ok(Ok((blob, prefix)))
+}
+
+fn decode(url: &str, kind: MediaKind) -> Result<(String, Vec<u8>), Broken> {
+    let malformed = |message: &str| ("V-06", message.to_owned());
+    let url = DataUrl::parse(url).map_err(malformed)?;
+    kind.check_bytes(url.bytes_max())
+        .map_err(|violation| ("V-25", violation.to_string()))?;
+    let bytes = url.decode().map_err(malformed)?;
+    Ok((url.prefix.to_owned(), bytes))
+}
+
+/// The facts of a medium, or what is wrong with it as the end of a sentence that starts with its member.
+async fn measure(
+    toolbox: &Arc<Toolbox>,
+    kind: MediaKind,
+    path: PathBuf,
+) -> Result<Result<Facts, String>, WireError> {
+    let toolbox = Arc::clone(toolbox);
+    let measured = tokio::task::spawn_blocking(move || inspect(&toolbox, kind, &path)).await;
+    match measured.map_err(|error| internal("measure an upload", error))? {
+        Ok(facts) => Ok(Ok(facts)),
+        Err(MediaProblem::Defect(defect)) => Ok(Err(defect.to_string())),
+        Err(MediaProblem::Failure(failure)) => Err(internal("measure an upload", chain(&failure))),
+    }
+}
+
+fn set_duration(draft: &mut Draft, of: Member, duration_ms: Option<u64>) {
+    for (member, source) in draft.sources_mut() {
+        match source {
+            Source::Stored(stored) if member == of => stored.duration_ms = duration_ms,
+            Source::Stored(_) | Source::Url(_) => {}
+        }
+    }
+}
+
+fn violation(rule: &'static str, member: Member, message: String) -> Violation {
+    Violation {
+        rule,
+        field: member.to_string(),
+        message,
+    }
+}
+
+fn internal(what: &str, cause: impl std::fmt::Display) -> WireError {
+    WireError::Internal(format!("cannot {what}: {cause}"))
+}

@@ -1,0 +1,39 @@
+//! What travels: requests as they are read, answers as they are written, and the schemas that describe both.
+//!
+//! Wire types know the words of the contract; the domain does not. A request is read into a
+//! [`Draft`](kinora_domain::Draft), right in its types and not yet judged; an answer is built from domain values by
+//! a pure constructor. In reading order:
+//!
+//! - [`request`]: a body of either form into a draft · [`members`]: what the members are called and which types
+//!   they take · [`json`] and [`multipart`]: the two forms · [`payload`]: the identity of a payload
+//! - [`inputs`]: uploads and [`data_url`]s measured and kept
+//! - [`status`], [`echo`], [`response`], [`account`], [`catalog`]: the answers
+//! - [`schema`]: the schemas of the create bodies
+
+pub mod request;
+
+mod json;
+mod members;
+mod multipart;
+mod payload;
+
+mod data_url;
+pub mod inputs;
+
+mod account;
+mod catalog;
+mod echo;
+mod response;
+mod status;
+
+pub mod schema;
+
+pub use account::{Amount, CreditsView, EntryList, EntryView, Usage};
+pub use catalog::{DurationView, FeatureView, ModelView, ModelsView, PriceView};
+pub use echo::Input;
+pub use request::{FieldError, WireError};
+pub use response::{
+    Breakdown, CreatedGeneration, ErrorBody, EventData, FileKind, GenerationList, GenerationView, Links,
+    QuoteView, RunningItem, Urls, VideoData, VideoFile, WarningView,
+};
+pub use status::{CreatedStatus, PredictionStatus, QueueState};
