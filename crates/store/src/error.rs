@@ -1,0 +1,96 @@
+//! What can go wrong in the store: each variant is an operation that failed and what it failed on.
+//!
+//! A refusal that a caller must answer (a short balance, a full queue, a lost lease) is no error but a variant of
+//! that method's result. What is left here is an operator's business, or a bug.
+
+use std::{error::Error, io, path::PathBuf};
+
+use kinora_domain::{AccountId, GrantId, IllegalTransition, ledger::EntryType};
+use thiserror::Error;
+
+/// An operation of the store that failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// An account of that name exists.
+    #[error("an account named {0:?} exists already")]
+    NameTaken(String),
+    /// Something was to be kept for an account that is not there.
+    #[error("there is no account {0}")]
+    UnknownAccount(AccountId),
+    /// Only some entries give credits.
+    #[error("an entry of type {:?} gives no credits", .0.as_str())]
+    NotAGrant(EntryType),
+    /// The id of a grant was used for another grant.
+    #[error("grant {0} was given before, with other terms")]
+    GrantReused(GrantId),
+    /// A number does not fit into a row.
+    #[error("{what} is too large to be kept: {value}")]
+    TooLarge {
+        /// What it counts.
+        what: &'static str,
+        /// The number.
+        value: u64,
+    },
+    /// The caller asked for a change that has no place in the generation's life.
+    #[error("the change is not allowed")]
+    Transition(#[source] IllegalTransition),
+    /// The database could not be opened.
+    #[error("cannot open the database {path:?}")]
+    Open {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: DatabaseError,
+    },
+    /// The database was written by a later version of the program.
+    #[error("the database {path:?} has version {found}, and this program knows versions up to {known} only")]
+    TooNew {
+        /// Its file.
+        path: PathBuf,
+        /// The version of its tables.
+        found: i64,
+        /// The latest version this program knows.
+        known: i64,
+    },
+    /// A statement failed.
+    #[error("the database failed to {operation}")]
+    Database {
+        /// What was being done, as the end of a sentence.
+        operation: &'static str,
+        /// What is wrong.
+        #[source]
+        source: DatabaseError,
+    },
+    /// A transaction panicked and was rolled back.
+    #[error("a transaction panicked: {0}")]
+    Panicked(String),
+    /// The store is closed, or its writer has died.
+    #[error("the store is closed")]
+    Closed,
+    /// A file of a blob could not be worked on.
+    #[error("cannot {operation} {path:?}")]
+    Blob {
+        /// What was being done, as the end of a sentence.
+        operation: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The error of whatever database is behind the store.
+pub type DatabaseError = Box<dyn Error + Send + Sync>;
+
+impl StoreError {
+    /// For `map_err`: the database failed to `operation`.
+    pub(crate) fn database<E: Into<DatabaseError>>(operation: &'static str) -> impl FnOnce(E) -> StoreError {
+        move |source| StoreError::Database {
+            operation,
+            source: source.into(),
+        }
+    }
+}

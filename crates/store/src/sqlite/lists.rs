@@ -1,0 +1,198 @@
+//! Questions with more than one answer: pages, events, depths.
+
+use kinora_domain::{
+    AccountId, BlobHash, Generation, GenerationId, Phase, Split, Timestamp, ledger::EntryType,
+};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::generations::{columns, id_in, kept, one_of, phase_in, signed, stage_in};
+use crate::{Entry, GenerationPage, Page, QueueDepth, Result, StatusEvent, StoreError};
+
+/// One page of an account's generations, newest first.
+///
+/// Each phase is read by its own stretch of the index and the stretches are merged, so that a page costs the same
+/// however many generations of other phases lie between its own.
+pub(super) fn generations(
+    connection: &Connection,
+    account: AccountId,
+    page: &GenerationPage,
+) -> Result<Page<Generation>> {
+    let GenerationPage {
+        phases,
+        limit,
+        before,
+    } = page;
+    let phases = match phases.is_empty() {
+        true => &Phase::ALL,
+        false => phases.as_slice(),
+    };
+    // Above every id, which start with "gen_".
+    let before = before.map_or_else(|| "gen`".to_owned(), |id| id.to_string());
+    let select = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM generations WHERE account = ?1 AND phase = ?2 AND id < ?3 ORDER BY id DESC LIMIT ?4"
+    );
+    let mut items: Vec<Generation> = Vec::new();
+    for phase in Phase::ALL.into_iter().filter(|phase| phases.contains(phase)) {
+        let of_phase: Vec<Generation> = connection
+            .prepare_cached(select)
+            .and_then(|mut select| {
+                let parameters = params![account.to_string(), phase.as_str(), before, one_more(*limit)];
+                select
+                    .query_map(parameters, |row| kept(row).map(|kept| kept.generation))?
+                    .collect()
+            })
+            .map_err(StoreError::database("list generations"))?;
+        items.extend(of_phase);
+    }
+    items.sort_unstable_by_key(|generation| std::cmp::Reverse(generation.id));
+    Ok(cut(items, *limit))
+}
+
+/// Changes of status after `after_seq`, oldest first.
+pub(super) fn status_events(
+    connection: &Connection,
+    id: GenerationId,
+    after_seq: u64,
+) -> Result<Vec<StatusEvent>> {
+    // A number that no event can have comes after them all.
+    let after_seq = i64::try_from(after_seq).unwrap_or(i64::MAX);
+    let read = |row: &Row<'_>| {
+        Ok(StatusEvent {
+            seq: row.get(0)?,
+            phase: phase_in(row, 1)?,
+            stage: stage_in(row, 2)?,
+            fraction: row.get(3)?,
+            at: Timestamp(row.get(4)?),
+        })
+    };
+    connection
+        .prepare_cached(
+            "SELECT seq, phase, stage, fraction, at FROM status_events WHERE generation = ?1 AND seq > ?2 ORDER BY seq",
+        )
+        .and_then(|mut select| select.query_map(params![id.to_string(), after_seq], read)?.collect())
+        .map_err(StoreError::database("read events"))
+}
+
+/// Terminal generations finished before `before` that still have media, the longest finished first.
+pub(super) fn with_media_finished_before(
+    connection: &Connection,
+    before: Timestamp,
+    limit: usize,
+) -> Result<Vec<(AccountId, GenerationId)>> {
+    connection
+        .prepare_cached(
+            "SELECT account, id FROM generations WHERE has_media = 1 AND finished_at IS NOT NULL AND finished_at < ?1
+             ORDER BY finished_at LIMIT ?2",
+        )
+        .and_then(|mut select| {
+            select
+                .query_map(params![before.0, capped(limit)], |row| {
+                    Ok((id_in(row, 0)?, id_in(row, 1)?))
+                })?
+                .collect()
+        })
+        .map_err(StoreError::database("list old media"))
+}
+
+/// One page of an account's entries, newest first.
+pub(super) fn entries(
+    connection: &Connection,
+    account: AccountId,
+    limit: usize,
+    before: Option<i64>,
+) -> Result<Page<Entry>> {
+    let read = |row: &Row<'_>| {
+        Ok(Entry {
+            id: id_in(row, 0)?,
+            position: row.get(1)?,
+            entry_type: one_of(&EntryType::ALL, EntryType::as_str, row, 2)?,
+            generation: match row.get_ref(3)? {
+                rusqlite::types::ValueRef::Null => None,
+                _ => Some(id_in(row, 3)?),
+            },
+            amount: Split {
+                subscription: row.get(6)?,
+                permanent: row.get(7)?,
+            },
+            note: row.get(4)?,
+            created_at: Timestamp(row.get(5)?),
+        })
+    };
+    let items = connection
+        .prepare_cached(
+            "SELECT e.id, e.position, e.type, e.generation, e.note, e.created_at,
+                    coalesce(sum(l.amount) FILTER (WHERE g.bucket = 'subscription'), 0),
+                    coalesce(sum(l.amount) FILTER (WHERE g.bucket = 'permanent'), 0)
+             FROM (SELECT * FROM ledger_entries WHERE account = ?1 AND position < ?2
+                   ORDER BY position DESC LIMIT ?3) e
+                  LEFT JOIN ledger_lines l ON l.entry = e.position LEFT JOIN grants g ON g.id = l.grant_id
+             GROUP BY e.position ORDER BY e.position DESC",
+        )
+        .and_then(|mut select| {
+            let parameters = params![account.to_string(), before.unwrap_or(i64::MAX), one_more(limit)];
+            select.query_map(parameters, read)?.collect()
+        })
+        .map_err(StoreError::database("list entries"))?;
+    Ok(cut(items, limit))
+}
+
+/// How much waits and runs, in all.
+pub(super) fn queue_depth(connection: &Connection) -> Result<QueueDepth> {
+    // The oldest is at the head of a lane or among the delayed retries; both are far fewer than the queued.
+    connection
+        .prepare_cached(
+            "SELECT coalesce(sum(queued), 0), coalesce(sum(running), 0),
+                    (SELECT min(created_at) FROM (
+                        SELECT (SELECT g.created_at FROM generations g
+                                WHERE g.account = l.account AND g.priority = l.priority AND g.offer = l.offer
+                                      AND g.claimable = 1 ORDER BY g.position LIMIT 1) AS created_at
+                        FROM lanes l WHERE l.queued > 0
+                        UNION ALL
+                        SELECT created_at FROM generations WHERE status = 'queued' AND claimable = 0))
+             FROM accounts",
+        )
+        .and_then(|mut select| {
+            select.query_row([], |row| {
+                Ok(QueueDepth {
+                    queued: row.get(0)?,
+                    running: row.get(1)?,
+                    oldest_queued_at: row.get::<_, Option<i64>>(2)?.map(Timestamp),
+                })
+            })
+        })
+        .map_err(StoreError::database("measure the queue"))
+}
+
+/// Whether anything refers to a blob.
+pub(super) fn is_referenced(connection: &Connection, blob: BlobHash) -> Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM blob_refs WHERE hash = ?1 LIMIT 1")
+        .and_then(|mut select| select.exists([blob.0]))
+        .map_err(StoreError::database("look for references to a blob"))
+}
+
+/// Reads the file, and not just SQLite's cache of its tables' names.
+pub(super) fn ping(connection: &Connection) -> Result<()> {
+    connection
+        .prepare_cached("SELECT value FROM counters WHERE name = 'turn'")
+        .and_then(|mut select| select.query_row([], |row| row.get::<_, i64>(0)).optional())
+        .map_err(StoreError::database("answer"))?;
+    Ok(())
+}
+
+/// The limit that shows whether there is more.
+fn one_more(limit: usize) -> i64 {
+    capped(limit).saturating_add(1)
+}
+
+fn capped(limit: usize) -> i64 {
+    signed("a limit", limit as u64).unwrap_or(i64::MAX)
+}
+
+fn cut<T>(mut items: Vec<T>, limit: usize) -> Page<T> {
+    let has_more = items.len() > limit;
+    items.truncate(limit);
+    Page { items, has_more }
+}
