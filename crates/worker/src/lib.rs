@@ -1,1 +1,49 @@
-//! placeholder
+//! Carries claimed generations to an end: inputs are fetched, an engine makes the clip, the clip is kept, and the
+//! store hears how it went.
+//!
+//! A worker owns no state that matters. What it works on is leased to it; when it dies the lease runs out and
+//! somebody else starts over from the same spec and seed. It keeps its word only while it holds the lease.
+//!
+//! In reading order:
+//! - [`run`]: the loop of a slot, from claim to finish · `heartbeat`: what keeps the lease and hears of its end
+//! - `attempt`: from a spec to finished files · `inputs`, `plan`, `sound`, `engines`, `produce`: its steps
+//! - [`local`]: the same attempt without a store · [`housekeeping`]: what time breaks, repaired
+//! - `progress`, `stop`, `scratch`, `error`: the small things they share
+
+mod attempt;
+mod engines;
+mod error;
+mod heartbeat;
+pub mod housekeeping;
+mod inputs;
+pub mod local;
+mod plan;
+mod produce;
+mod progress;
+pub mod run;
+mod scratch;
+mod sound;
+mod stop;
+
+use std::sync::Arc;
+
+use kinora_domain::Timestamp;
+
+pub use engines::{BuildEngine, EngineFactory};
+pub use error::AttemptError;
+pub use housekeeping::{Housekeeping, HousekeepingOptions};
+pub use produce::MadeClip;
+pub use run::{Worker, WorkerError, WorkerOptions, WorkerParts};
+
+/// Tells the time; an argument, so that tests can have their own.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// The machine's clock.
+pub fn system_clock() -> Clock {
+    Arc::new(|| {
+        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        // A clock before 1970 counts as 1970; one past the year 292,000,000 does not occur.
+        let ms = since_epoch.map_or(0, |duration| duration.as_millis());
+        Timestamp(i64::try_from(ms).unwrap_or(i64::MAX))
+    })
+}

@@ -1,0 +1,102 @@
+//! One attempt, from a spec to finished files. It knows no store: what becomes of the files is the caller's business.
+
+use std::path::{Path, PathBuf};
+
+use kinora_domain::{BlobHash, ClipLengths, GenerationSpec, OfferId, Stage, Warning};
+use kinora_engine::Inputs;
+use kinora_media::{Toolbox, compose::Preset, fetch::Fetcher};
+
+use crate::{
+    engines::Engines,
+    error::AttemptError,
+    inputs::{self, Shelf},
+    plan::Plan,
+    produce::{MadeClip, Order, produce},
+    progress::Meter,
+    stop::Stop,
+};
+
+/// What every attempt works with.
+pub(crate) struct Workshop {
+    pub(crate) toolbox: Toolbox,
+    pub(crate) fetcher: Fetcher,
+    pub(crate) preset: Preset,
+    /// Where a blob lies.
+    pub(crate) locate: Box<dyn Fn(BlobHash) -> PathBuf + Send + Sync>,
+}
+
+/// What one attempt is about, and who watches it.
+pub(crate) struct Task<'a> {
+    pub(crate) spec: &'a GenerationSpec,
+    pub(crate) offer: &'a OfferId,
+    /// Where its files go.
+    pub(crate) folder: &'a Path,
+    pub(crate) meter: &'a Meter,
+    pub(crate) stop: &'a Stop,
+}
+
+/// What an attempt has made.
+pub(crate) struct Product {
+    pub(crate) clips: Vec<MadeClip>,
+    pub(crate) actual_prompt: Option<String>,
+    pub(crate) warnings: Vec<Warning>,
+    /// What the price depends on.
+    pub(crate) lengths: ClipLengths,
+}
+
+/// Makes what the spec says:
+/// 1. its inputs are laid out as measured files,
+/// 2. what had to wait for them is decided,
+/// 3. the engine makes the clips, each with its poster.
+///
+/// A wish to stop ends any of these steps within a second.
+pub(crate) async fn attempt(
+    workshop: &Workshop,
+    engines: &mut Engines,
+    task: Task<'_>,
+) -> Result<Product, AttemptError> {
+    let Task {
+        spec,
+        offer,
+        folder,
+        meter,
+        stop,
+    } = task;
+    let shelf = Shelf {
+        toolbox: &workshop.toolbox,
+        fetcher: &workshop.fetcher,
+        locate: &*workshop.locate,
+    };
+    let prepared = |done, of| meter.report(Stage::Preparing, done as f32 / of as f32);
+    let media = stop.or(inputs::lay_out(shelf, spec, folder, &prepared)).await?;
+
+    let Plan {
+        size,
+        duration_ms,
+        lengths,
+    } = Plan::new(spec, &media)?;
+
+    let order = Order {
+        spec: spec.clone(),
+        inputs: Inputs {
+            size,
+            duration_ms,
+            seed: spec.seed,
+            media,
+            toolbox: workshop.toolbox.clone(),
+        },
+        preset: workshop.preset,
+        folder: folder.to_owned(),
+        meter: meter.clone(),
+        stop: stop.clone(),
+    };
+    let made = engines
+        .with(offer, stop, move |engine| produce(engine, &order))
+        .await?;
+    Ok(Product {
+        clips: made.clips,
+        actual_prompt: made.actual_prompt,
+        warnings: made.warnings,
+        lengths,
+    })
+}

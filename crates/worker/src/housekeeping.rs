@@ -1,0 +1,153 @@
+//! What time breaks, repaired: leases that ran out, deadlines that passed, grants that ended, media kept long
+//! enough, blobs nobody refers to. One such loop is enough for any number of workers, and several do no harm.
+
+use std::{sync::Arc, time::Duration};
+
+use kinora_store::{Store, blobs::Blobs};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{Clock, error::chain};
+
+/// The loop that repairs.
+pub struct Housekeeping {
+    /// What is repaired.
+    pub store: Arc<dyn Store>,
+    /// Where blobs are.
+    pub blobs: Arc<Blobs>,
+    /// How often, and by which rules.
+    pub options: HousekeepingOptions,
+    /// Tells the time.
+    pub clock: Clock,
+}
+
+/// How often the house is kept, and by which rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HousekeepingOptions {
+    /// How many attempts a generation gets.
+    pub attempts_max: u32,
+    /// How often leases, deadlines and due retries are looked at.
+    pub recover_every: Duration,
+    /// How often ended grants and media kept long enough are looked for.
+    pub expire_every: Duration,
+    /// How long media are kept after their generation has finished; `None` keeps them until they are deleted.
+    pub retention_ms: Option<u64>,
+    /// How often blobs that nobody refers to are looked for.
+    pub sweep_every: Duration,
+    /// How old such a blob must be: a request may be about to refer to it.
+    pub sweep_grace_ms: u64,
+}
+
+impl Default for HousekeepingOptions {
+    fn default() -> HousekeepingOptions {
+        HousekeepingOptions {
+            attempts_max: 3,
+            recover_every: Duration::from_secs(1),
+            expire_every: Duration::from_secs(60),
+            retention_ms: None,
+            sweep_every: Duration::from_secs(3600),
+            sweep_grace_ms: 3600 * 1000,
+        }
+    }
+}
+
+/// How many generations' media are removed at one go; the next go comes soon.
+const REMOVE_AT_ONCE: usize = 200;
+
+impl Housekeeping {
+    /// Keeps house until the wish to shut down. Failures are logged; the next round tries again.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        let every = |period: Duration| {
+            let mut tick = interval_at(Instant::now(), period.max(Duration::from_millis(1)));
+            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            tick
+        };
+        let HousekeepingOptions {
+            recover_every,
+            expire_every,
+            sweep_every,
+            ..
+        } = self.options;
+        let (mut recover, mut expire, mut sweep) =
+            (every(recover_every), every(expire_every), every(sweep_every));
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                _ = recover.tick() => self.recover().await,
+                _ = expire.tick() => {
+                    self.expire_grants().await;
+                    self.remove_old_media().await;
+                }
+                _ = sweep.tick() => self.sweep().await,
+            }
+        }
+    }
+
+    /// Leases, deadlines and retries.
+    pub async fn recover(&self) {
+        match self
+            .store
+            .recover(self.options.attempts_max, (self.clock)())
+            .await
+        {
+            Ok(recovered) => {
+                for id in recovered.requeued {
+                    warn!(generation.id = %id, "The lease on {id} ran out; it waits for another attempt");
+                }
+                for id in recovered.ended {
+                    info!(generation.id = %id, "Generation {id} ended: its time, its attempts or its client's wish");
+                }
+            }
+            Err(error) => warn!("Recovering generations failed: {}", chain(&error)),
+        }
+    }
+
+    /// Grants that have ended.
+    pub async fn expire_grants(&self) {
+        match self.store.expire_grants((self.clock)()).await {
+            Ok(0) => {}
+            Ok(count) => info!("{count} grants of credits have ended"),
+            Err(error) => warn!("Writing off ended grants failed: {}", chain(&error)),
+        }
+    }
+
+    /// Media whose time is over. Their bytes go with a later sweep.
+    pub async fn remove_old_media(&self) {
+        let Some(retention_ms) = self.options.retention_ms else {
+            return;
+        };
+        let now = (self.clock)();
+        let due = self
+            .store
+            .with_media_finished_before(now.minus_ms(retention_ms), REMOVE_AT_ONCE)
+            .await;
+        let due = due.unwrap_or_else(|error| {
+            warn!("Looking for media kept long enough failed: {}", chain(&error));
+            Vec::new()
+        });
+        for (account, id) in due {
+            match self.store.remove_media(account, id, now).await {
+                Ok(_) => {
+                    info!(generation.id = %id, "The media of {id} were kept long enough and are removed")
+                }
+                Err(error) => {
+                    warn!(generation.id = %id, "Removing the media of {id} failed: {}", chain(&error));
+                }
+            }
+        }
+    }
+
+    /// Blobs that nobody refers to.
+    pub async fn sweep(&self) {
+        let swept = self
+            .blobs
+            .sweep(&*self.store, self.options.sweep_grace_ms, (self.clock)())
+            .await;
+        match swept {
+            Ok(report) => tracing::debug!("Sweeping blobs: {report:?}"),
+            Err(error) => warn!("Sweeping blobs failed: {}", chain(&error)),
+        }
+    }
+}
