@@ -3,6 +3,7 @@
 //! It is the first thing a newcomer compiles, so it has next to no dependencies; each verb is one file.
 //! What the verbs start (the server, the tests, schemathesis) is left to those programs.
 
+mod bench_service;
 mod demo;
 mod failure;
 mod http;
@@ -36,6 +37,9 @@ enum Verb {
     Test,
     /// Start a server, ask it for a video over HTTP, leave a playable MP4 in target/demo.
     Demo,
+    /// Measure, and print a table.
+    #[command(subcommand)]
+    Bench(Bench),
     /// Check the rules of ARCHITECTURE.md and STYLE.md that a program can check.
     Tidy,
     /// Write docs/openapi.json anew from the server's own description of its API.
@@ -44,11 +48,18 @@ enum Verb {
     Schemathesis,
 }
 
+#[derive(Subcommand)]
+enum Bench {
+    /// Creates, polls, streams, claims, start-up, memory, encoding.
+    Service,
+}
+
 fn main() -> ExitCode {
     let done = run::notice_interrupts().and_then(|()| match Arguments::parse().verb {
         Verb::Setup => setup::for_tests(),
         Verb::Test => test::run(),
         Verb::Demo => demo::run(),
+        Verb::Bench(Bench::Service) => bench_service::run(),
         Verb::Tidy => tidy::run(),
         Verb::Openapi => openapi::run(),
         Verb::Schemathesis => setup::for_schemathesis().and_then(|()| schemathesis::run()),

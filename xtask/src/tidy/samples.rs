@@ -98,6 +98,7 @@ fn words_have_their_home() {
     check("crates/engine/src/lib.rs", "Command::new(\"ffmpeg\")", &["18"]);
     check("crates/media/src/ffmpeg.rs", "Command::new(\"ffmpeg\")", &[]);
     check("crates/server/tests/crashes.rs", "Command::new(kinora)", &[]);
+    check("crates/server/examples/bench.rs", "Command::new(kinora)", &[]);
 
     check(STORE, "todo!()", &["S1"]);
     check(STORE, "#[cfg(test)] mod tests { fn f() { dbg!(1); } }", &["S1"]);

@@ -82,7 +82,7 @@ impl File {
         let folders: Vec<&str> = path.split('/').collect();
         let test = folders
             .iter()
-            .any(|part| matches!(*part, "tests" | "benches" | "tests.rs"));
+            .any(|part| matches!(*part, "tests" | "benches" | "examples" | "tests.rs"));
         File {
             path: path.to_owned(),
             text: text.to_owned(),
