@@ -355,7 +355,7 @@ pub enum Effect {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum IllegalTransition {
     /// Terminal statuses have no exits.
-    #[error("the generation has already {0}")]
+    #[error("the generation has ended already: {0}")]
     AlreadyFinished(&'static str),
     /// The worker's lease was lost to time or to another worker.
     #[error("the lease was lost")]
@@ -418,9 +418,17 @@ impl Status {
                 Ok((running, ANNOUNCED))
             }
             (Status::Queued { .. }, Event::Cancel) => Ok((Status::Canceled, RELEASED)),
-            (Status::Queued { .. } | Status::Running { .. }, Event::DeadlinePassed) => {
+            (Status::Queued { .. }, Event::DeadlinePassed) => {
                 Ok((Status::Failed(deadline_passed()), RELEASED))
             }
+            // Asked for twice is asked for once: nothing is new to tell.
+            (
+                Status::Running {
+                    cancel_requested: true,
+                    ..
+                },
+                Event::Cancel,
+            ) => Ok((self.clone(), SILENT)),
             (Status::Running { lease, attempts, .. }, Event::Cancel) => {
                 let running = Status::Running {
                     lease: *lease,
@@ -445,15 +453,15 @@ impl Status {
                     cancel_requested: true,
                     ..
                 },
-                Event::Fail { .. } | Event::GiveBack { .. } | Event::LeaseExpired { .. },
+                Event::Fail { .. }
+                | Event::GiveBack { .. }
+                | Event::LeaseExpired { .. }
+                | Event::DeadlinePassed
+                | Event::Stopped { .. },
             ) => Ok((Status::Canceled, RELEASED)),
-            (
-                Status::Running {
-                    cancel_requested: true,
-                    ..
-                },
-                Event::Stopped { .. },
-            ) => Ok((Status::Canceled, RELEASED)),
+            (Status::Running { .. }, Event::DeadlinePassed) => {
+                Ok((Status::Failed(deadline_passed()), RELEASED))
+            }
             (
                 Status::Running { attempts, .. },
                 Event::Fail {
