@@ -50,6 +50,11 @@ pub(crate) enum Span {
     Stream,
 }
 
+/// A piece of a command line, split at spaces: readable where no word holds one.
+pub(crate) fn words(text: &str) -> Vec<OsString> {
+    text.split(' ').map(OsString::from).collect()
+}
+
 impl Job {
     pub(crate) fn probe<S: Into<OsString>>(args: impl IntoIterator<Item = S>) -> Self {
         Self {

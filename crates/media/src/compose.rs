@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::{
-    child::{Child, Ending, Feed, Job, Span},
+    child::{Child, Ending, Feed, Job, Span, words},
     container,
     frames::{Fit, Fps, fit_filters, seconds},
     limits::MediaKind,
@@ -162,35 +162,19 @@ impl Encoder {
             return Err(usage(format!("no frames can be {width}×{height} at {fps} fps")));
         }
         let size = format!("{width}x{height}");
-        let input = [
-            "-f",
-            "rawvideo",
-            "-pix_fmt",
-            "rgb24",
-            "-video_size",
-            &size,
-            "-framerate",
-            &fps.to_string(),
-        ]
-        .map(OsString::from);
-        let mut filters = Vec::new();
-        let same_size = (width, height) == (clip.width, clip.height);
-        let to_size = if same_size {
-            String::new()
-        } else {
-            fit_filters(Fit::Cover, clip.width, clip.height, TO_VIDEO)
+        let input = words(&format!(
+            "-f rawvideo -pix_fmt rgb24 -video_size {size} -framerate {fps}"
+        ));
+        let to_size = match (width, height) == (clip.width, clip.height) {
+            true => format!("scale={},setsar=1", &TO_VIDEO[1..]),
+            false => fit_filters(Fit::Cover, clip.width, clip.height, TO_VIDEO),
         };
-        filters.push(if same_size {
-            format!("scale={}", &TO_VIDEO[1..])
-        } else {
-            to_size
-        });
-        filters.push("format=yuv420p".to_owned());
+        let mut filters = vec![to_size, "format=yuv420p".to_owned()];
         if (fps.frames, fps.seconds) != (clip.fps, 1) {
             filters.push(format!("fps={}", clip.fps));
         }
         let picture = Input {
-            args: input.into(),
+            args: input,
             url: "pipe:0".into(),
             filters,
         };
@@ -315,22 +299,10 @@ pub fn poster(toolbox: &Toolbox, clip: &Path, output: &Path) -> Result<(), Media
     let mut job = probe::file_job(toolbox, clip, format, MAX_VIDEO_PIXELS, &[]);
     let filters = format!("{SQUARE_PIXELS},scale=out_color_matrix=bt601:out_range=pc,format=yuvj420p");
     job.args
-        .extend(["-map", "0:V:0", "-vf", &filters, "-frames:v", "1"].map(OsString::from));
-    job.args.extend(
-        [
-            "-c:v",
-            "mjpeg",
-            "-q:v",
-            "3",
-            "-map_metadata",
-            "-1",
-            "-fflags",
-            "+bitexact",
-        ]
-        .map(OsString::from),
-    );
+        .extend(words(&format!("-map 0:V:0 -vf {filters} -frames:v 1")));
     job.args
-        .extend(["-flags:v", "+bitexact", "-f", "mjpeg", "-y"].map(OsString::from));
+        .extend(words("-c:v mjpeg -q:v 3 -map_metadata -1 -fflags +bitexact"));
+    job.args.extend(words("-flags:v +bitexact -f mjpeg -y"));
     job.args.push(probe::file_url(output));
     job.write = vec![output.to_path_buf()];
     let ending = Child::run(toolbox, job, &mut |_| {}).map_err(MediaFailure::from)?;
@@ -368,69 +340,47 @@ fn clip_job(
     } = clip;
     let sound = sound_input(toolbox, &clip.sound)?;
     let threads = toolbox.limits().threads.to_string();
-    let mut args: Vec<OsString> = [
-        "-hide_banner",
-        "-nostdin",
-        "-loglevel",
-        "error",
-        "-filter_threads",
-        &threads,
-    ]
-    .map(OsString::from)
-    .into();
+    let mut args: Vec<OsString> = words(&format!(
+        "-hide_banner -nostdin -loglevel error -filter_threads {threads}"
+    ));
     args.extend(picture.args);
     args.extend(["-i".into(), picture.url]);
     let read = match sound {
         SoundInput::Silence => {
-            let silence = format!("anullsrc=channel_layout=stereo:sample_rate={SOUND_HERTZ}");
-            args.extend(["-f", "lavfi", "-i", &silence].map(OsString::from));
+            args.extend(words(&format!(
+                "-f lavfi -i anullsrc=channel_layout=stereo:sample_rate={SOUND_HERTZ}"
+            )));
             Vec::new()
         }
         SoundInput::File { path, format, start } => {
             args.extend(probe::input_options(format).into_iter().map(OsString::from));
-            args.extend(["-vn", "-ss", &start, "-i"].map(OsString::from));
+            args.extend(words(&format!("-vn -ss {start} -i")));
             args.push(probe::file_url(&path));
             vec![path]
         }
     };
-    // The last frame is held for as long as needed; the count of frames ends the clip.
-    let filters = format!("{},tpad=stop=-1:stop_mode=clone", picture.filters.join(","));
+    // The last frame is held for as long as needed, then the trim ends the picture. (An output limit on frames would
+    // end the sound with it, before it is complete.)
+    let filters = format!(
+        "{},tpad=stop=-1:stop_mode=clone,trim=end_frame={num_frames}",
+        picture.filters.join(",")
+    );
     let length = format!("{:.6}", clip.duration_s());
     let sound = format!(
         "aresample={SOUND_HERTZ}:async=1:first_pts=0,aformat=channel_layouts=stereo,apad,atrim=end={length}"
     );
-    let (frames, rate, key_frames) = (num_frames.to_string(), fps.to_string(), (fps * 2).to_string());
-    args.extend(
-        [
-            "-map",
-            "0:V:0",
-            "-vf",
-            &filters,
-            "-frames:v",
-            &frames,
-            "-r",
-            &rate,
-        ]
-        .map(OsString::from),
-    );
-    args.extend(["-map", "1:a:0", "-af", &sound].map(OsString::from));
-    args.extend(
-        [
-            "-c:v",
-            "libx264",
-            "-preset",
-            preset.name(),
-            "-profile:v",
-            "high",
-            "-crf",
-            "20",
-        ]
-        .map(OsString::from),
-    );
-    args.extend(["-g", &key_frames, "-threads", &threads].map(OsString::from));
-    args.extend(COLOUR_TAGS.map(OsString::from));
-    args.extend(["-c:a", "aac", "-b:a", "160k"].map(OsString::from));
-    args.extend(CLEAN_FILE.map(OsString::from));
+    let key_frames = fps * 2;
+    args.extend(words(&format!(
+        "-map 0:V:0 -vf {filters} -r {fps} -map 1:a:0 -af {sound}"
+    )));
+    args.extend(words(&format!(
+        "-c:v libx264 -preset {} -profile:v high -crf 20",
+        preset.name()
+    )));
+    args.extend(words(&format!("-g {key_frames} -threads {threads}")));
+    args.extend(words(COLOUR_TAGS));
+    args.extend(words("-c:a aac -b:a 160k"));
+    args.extend(words(CLEAN_FILE));
     args.push(probe::file_url(output));
     Ok(Job {
         args,
@@ -441,34 +391,10 @@ fn clip_job(
     })
 }
 
-const COLOUR_TAGS: [&str; 8] = [
-    "-colorspace",
-    "bt709",
-    "-color_primaries",
-    "bt709",
-    "-color_trc",
-    "bt709",
-    "-color_range",
-    "tv",
-];
+const COLOUR_TAGS: &str = "-colorspace bt709 -color_primaries bt709 -color_trc bt709 -color_range tv";
 /// No word of the inputs' or of ours in the file, and its index first.
-const CLEAN_FILE: [&str; 15] = [
-    "-map_metadata",
-    "-1",
-    "-map_chapters",
-    "-1",
-    "-fflags",
-    "+bitexact",
-    "-flags:v",
-    "+bitexact",
-    "-flags:a",
-    "+bitexact",
-    "-movflags",
-    "+faststart",
-    "-f",
-    "mp4",
-    "-y",
-];
+const CLEAN_FILE: &str = "-map_metadata -1 -map_chapters -1 -fflags +bitexact -flags:v +bitexact \
+    -flags:a +bitexact -movflags +faststart -f mp4 -y";
 
 enum SoundInput {
     Silence,

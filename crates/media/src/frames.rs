@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    child::{Child, Span},
+    child::{Child, Span, words},
     image_header::FirstPicture,
     limits::MediaKind,
     probe::{self, MAX_VIDEO_PIXELS, SQUARE_PIXELS, Still},
@@ -155,9 +155,8 @@ impl FrameReader {
         );
         let frames = max_frames.to_string();
         job.args
-            .extend(["-map", "0:V:0", "-vf", &filters, "-frames:v", &frames].map(OsString::from));
-        job.args
-            .extend(["-f", "rawvideo", "-pix_fmt", "rgb24", "pipe:1"].map(OsString::from));
+            .extend(words(&format!("-map 0:V:0 -vf {filters} -frames:v {frames}")));
+        job.args.extend(words("-f rawvideo -pix_fmt rgb24 pipe:1"));
         job.span = Span::Stream;
         let mut child = Child::spawn(toolbox, job).map_err(MediaFailure::from)?;
         let stdout = child

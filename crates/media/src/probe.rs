@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    child::{Child, Ending, Feed, Job},
+    child::{Child, Ending, Feed, Job, words},
     container,
     image_header::{self, FirstPicture, ImageHeader},
     limits::MediaKind,
@@ -140,12 +140,9 @@ pub fn probe_audio(toolbox: &Toolbox, path: &Path) -> Result<AudioFacts, MediaPr
     let mut job = file_job(toolbox, path, format, MAX_VIDEO_PIXELS, &[]);
     let limit = format!("{}", MAX_SOUND_MS / 1000);
     let rate = HERTZ.to_string();
-    job.args.extend(
-        [
-            "-map", "0:a:0", "-t", &limit, "-ac", "1", "-ar", &rate, "-f", "u8", "pipe:1",
-        ]
-        .map(OsString::from),
-    );
+    job.args.extend(words(&format!(
+        "-map 0:a:0 -t {limit} -ac 1 -ar {rate} -f u8 pipe:1"
+    )));
     let mut samples = 0u64;
     let ending =
         Child::run(toolbox, job, &mut |bytes| samples += bytes.len() as u64).map_err(MediaFailure::from)?;
@@ -164,8 +161,7 @@ pub fn probe_audio(toolbox: &Toolbox, path: &Path) -> Result<AudioFacts, MediaPr
 /// Whether the file has sound that can be decoded.
 pub(crate) fn has_sound(toolbox: &Toolbox, path: &Path, format: Format) -> Result<bool, MediaFailure> {
     let mut job = file_job(toolbox, path, format, MAX_VIDEO_PIXELS, &[]);
-    job.args
-        .extend(["-map", "0:a:0", "-frames:a", "1", "-f", "u8", "pipe:1"].map(OsString::from));
+    job.args.extend(words("-map 0:a:0 -frames:a 1 -f u8 pipe:1"));
     let mut found = false;
     let ending = Child::run(toolbox, job, &mut |bytes| found |= !bytes.is_empty())?;
     Ok(found && matches!(ending, Ending::Success))
@@ -222,8 +218,7 @@ impl Still {
         };
         let mut job = Job::probe(input_args(toolbox, format, MAX_IMAGE_PIXELS));
         // The header's orientation is applied by us, the same way for each format and version.
-        job.args
-            .extend(["-noautorotate", "-i", "pipe:0"].map(OsString::from));
+        job.args.extend(words("-noautorotate -i pipe:0"));
         job.args.extend(output);
         job.feed = Feed::Bytes(picture);
         job

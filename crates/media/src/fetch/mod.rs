@@ -145,8 +145,11 @@ fn redirect(response: &Response, from: &Url) -> Result<Option<Url>, FetchError> 
         .headers()
         .get(header::LOCATION)
         .and_then(|value| value.to_str().ok());
-    let next = location.and_then(|location| from.join(location).ok());
-    next.map(Some).ok_or(FetchError::Url(UrlProblem::Malformed))
+    let next = location
+        .and_then(|location| from.join(location).ok())
+        .ok_or(UrlProblem::Malformed)?;
+    // Judged as strictly as if the user had written it.
+    Ok(Some(guard::parse(next.as_str())?))
 }
 
 /// Why a URL could not be fetched. Messages follow the member's name and say nothing of what lies behind a refused or

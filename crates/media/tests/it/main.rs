@@ -1,0 +1,12 @@
+//! The crate as its callers see it, with the real ffmpeg in the real sandbox. Media is made here, by ffmpeg, so that
+//! every case says what it is.
+
+mod address;
+mod compose;
+mod fetch;
+mod frames;
+mod hostile;
+mod limits;
+mod media;
+mod probe;
+mod sandbox;
