@@ -185,3 +185,269 @@ fn kind(value: &Value) -> String {
         Value::Object(_) => "an object".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VIDEO: Model = Model::WanVideo;
+    const EDIT: Model = Model::WanEdit;
+
+    fn draft(model: Model, text: &str) -> Result<kinora_domain::Draft, String> {
+        match parse(model, text.as_bytes()) {
+            Ok(body) => Ok(body.draft),
+            Err(WireError::WrongTypes(problems)) => Err(problems
+                .into_iter()
+                .map(|problem| problem.field)
+                .collect::<Vec<_>>()
+                .join(" ")),
+            Err(error) => Err(format!("{error}")),
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_is_malformed() {
+        let check = |bytes: &[u8]| {
+            let found = parse(VIDEO, bytes).map(|_| ());
+            assert!(
+                matches!(found, Err(WireError::Malformed(_))),
+                "{:?}",
+                String::from_utf8_lossy(bytes)
+            );
+        };
+        for text in [
+            "",
+            " ",
+            "{",
+            "}",
+            "nul",
+            "{'a':1}",
+            "{\"a\":1,}",
+            "{}{}",
+            "{\"a\":NaN}",
+            "{\"a\":01}",
+        ] {
+            check(text.as_bytes());
+        }
+        for text in ["null", "true", "5", "\"text\"", "[]", "[{}]"] {
+            check(text.as_bytes());
+        }
+        check(b"\xef\xbb\xbf{}");
+        check(b"{\"prompt\":\"\xff\"}");
+        check(br#"{"prompt":"\ud800"}"#);
+        check(br#"{"seed":1e400}"#);
+        check(format!("{{\"a\":{}1{}}}", "[".repeat(200), "]".repeat(200)).as_bytes());
+        check(format!("{{\"a\":{}", "[".repeat(1_000_000)).as_bytes());
+    }
+
+    /// Every member with what it takes and what it refuses, as JSON.
+    #[test]
+    fn types_of_every_member() {
+        let texts = ["\"x\"", "\"\"", "null"];
+        let no_texts = ["1", "true", "[]", "{}", "[\"x\"]"];
+        let whole = [
+            "5",
+            "5.0",
+            "-1",
+            "0",
+            "1e3",
+            "99999999999999999999",
+            "-1e30",
+            "null",
+        ];
+        let no_whole = [
+            "5.5", "true", "[]", "{}", "\"5s\"", "\"5.5\"", "\"\"", "\" 5\"", "\"five\"",
+        ];
+        let mut members: Vec<(Model, &str, Vec<&str>, Vec<&str>)> = Vec::new();
+        for name in [
+            "feature",
+            "negative_prompt",
+            "image_url",
+            "end_image_url",
+            "audio_url",
+        ] {
+            members.push((VIDEO, name, texts.into(), no_texts.into()));
+        }
+        for model in [VIDEO, EDIT] {
+            for name in [
+                "prompt",
+                "video_url",
+                "reference_image_url",
+                "aspect_ratio",
+                "resolution",
+                "audio_setting",
+                "webhook_url",
+            ] {
+                members.push((model, name, texts.into(), no_texts.into()));
+            }
+            members.push((
+                model,
+                "seed",
+                whole.into(),
+                [no_whole.as_slice(), &["\"5\""]].concat(),
+            ));
+            let duration = [
+                whole.as_slice(),
+                &["\"5\"", "\"-5\"", "\"007\"", "\"99999999999999999999\""],
+            ]
+            .concat();
+            members.push((model, "duration", duration, no_whole.into()));
+        }
+        members.push((
+            EDIT,
+            "n",
+            whole.into(),
+            [no_whole.as_slice(), &["\"5\""]].concat(),
+        ));
+        for name in ["enable_prompt_expansion", "multi_shots"] {
+            let refused = vec!["1", "0", "\"true\"", "\"\"", "[]", "{}"];
+            members.push((VIDEO, name, vec!["true", "false", "null"], refused));
+        }
+        for name in ["reference_image_urls", "video_refs"] {
+            let taken = vec!["[]", "[\"x\"]", "[\"x\",\"y\"]", "null"];
+            members.push((VIDEO, name, taken, vec!["\"x\"", "1", "true", "{}"]));
+        }
+        for (model, name, taken, refused) in members {
+            for value in taken {
+                let body = format!("{{\"{name}\":{value}}}");
+                assert!(draft(model, &body).is_ok(), "{body}");
+            }
+            for value in refused {
+                let body = format!("{{\"{name}\":{value}}}");
+                assert_eq!(draft(model, &body), Err(name.to_owned()), "{body}");
+            }
+        }
+    }
+
+    #[test]
+    fn wrong_types_are_reported_together() {
+        let check = |text, expected: &str| assert_eq!(draft(VIDEO, text), Err(expected.to_owned()), "{text}");
+        check(
+            r#"{"seed":"x","prompt":5,"multi_shots":1,"unknown":{}}"#,
+            "prompt multi_shots seed",
+        );
+        check(
+            r#"{"video_refs":["a",1,"b",null,[]]}"#,
+            "video_refs[1] video_refs[3] video_refs[4]",
+        );
+        check(
+            r#"{"reference_image_urls":[{}],"video_refs":{},"duration":"5s"}"#,
+            "reference_image_urls[0] video_refs duration",
+        );
+    }
+
+    #[test]
+    fn messages_name_the_value_and_what_is_taken() {
+        let check = |text: &str, expected: &str| {
+            let Err(WireError::WrongTypes(problems)) = parse(VIDEO, text.as_bytes()) else {
+                panic!("{text} is taken");
+            };
+            assert_eq!(problems[0].message, expected, "{text}");
+        };
+        check(
+            r#"{"duration":"5s"}"#,
+            "is the string \"5s\"; an integer is taken",
+        );
+        check(r#"{"duration":5.5}"#, "is the number 5.5; an integer is taken");
+        check(r#"{"prompt":["a"]}"#, "is an array; a string is taken");
+        check(
+            r#"{"multi_shots":"yes"}"#,
+            "is the string \"yes\"; true or false is taken",
+        );
+        check(r#"{"video_refs":[null]}"#, "is null; a URL is taken, as a string");
+        let long = "é".repeat(50);
+        check(
+            &format!(r#"{{"seed":"{long}"}}"#),
+            &format!("is the string \"{}…\"; an integer is taken", "é".repeat(40)),
+        );
+    }
+
+    #[test]
+    fn values_are_taken_as_they_are() {
+        let whole = draft(
+            VIDEO,
+            r#"{"feature":"reference","prompt":" a ","negative_prompt":"","image_url":"i","end_image_url":"e",
+                "video_url":"v","reference_image_urls":["1","2"],"reference_image_url":"r","video_refs":["3"],
+                "audio_url":"a","aspect_ratio":"4:3","resolution":"720P","duration":"15",
+                "enable_prompt_expansion":false,"multi_shots":true,"audio_setting":"origin","seed":7.0,"n":9}"#,
+        );
+        let url = |text: &str| Source::Url(text.to_owned());
+        let expected = kinora_domain::Draft {
+            feature: Some("reference".to_owned()),
+            prompt: Some(" a ".to_owned()),
+            negative_prompt: Some(String::new()),
+            image: Some(url("i")),
+            end_image: Some(url("e")),
+            video: Some(url("v")),
+            reference_images: vec![url("1"), url("2")],
+            reference_image: Some(url("r")),
+            video_refs: vec![url("3")],
+            audio: Some(url("a")),
+            aspect_ratio: Some("4:3".to_owned()),
+            resolution: Some("720P".to_owned()),
+            duration: Some(15),
+            prompt_expansion: Some(false),
+            multi_shots: Some(true),
+            audio_setting: Some("origin".to_owned()),
+            seed: Some(7),
+            n: None,
+        };
+        assert_eq!(whole, Ok(expected));
+    }
+
+    #[test]
+    fn null_is_absent_and_the_last_of_two_counts() {
+        assert_eq!(
+            draft(VIDEO, r#"{"prompt":null,"seed":null,"video_refs":null}"#),
+            draft(VIDEO, "{}")
+        );
+        assert_eq!(
+            draft(VIDEO, r#"{"seed":1,"seed":2}"#),
+            draft(VIDEO, r#"{"seed":2}"#)
+        );
+        assert_eq!(
+            draft(VIDEO, r#"{"seed":"x","seed":2}"#),
+            draft(VIDEO, r#"{"seed":2}"#)
+        );
+    }
+
+    #[test]
+    fn the_edit_endpoint_has_its_own_members() {
+        let edit = draft(
+            EDIT,
+            r#"{"image_url":5,"feature":7,"multi_shots":"x","video_refs":1,"n":2}"#,
+        );
+        let edit = edit.expect("unknown keys are ignored");
+        assert_eq!((edit.feature.as_deref(), edit.n), (Some("edit-video"), Some(2)));
+        assert_eq!(draft(VIDEO, r#"{"n":"two"}"#).map(|draft| draft.n), Ok(None));
+    }
+
+    #[test]
+    fn a_webhook_is_read_and_an_empty_one_is_none() {
+        let check = |text: &str, expected: Option<&str>| {
+            let body = parse(VIDEO, text.as_bytes()).ok().expect("a body");
+            assert_eq!(body.webhook_url.as_deref(), expected, "{text}");
+        };
+        check(
+            r#"{"webhook_url":"https://example.com"}"#,
+            Some("https://example.com"),
+        );
+        check(r#"{"webhook_url":""}"#, None);
+        check(r#"{"webhook_url":null}"#, None);
+        check("{}", None);
+    }
+
+    #[tokio::test]
+    async fn bodies_are_bounded() {
+        let of = async |bytes: usize| {
+            let text = format!("{{\"prompt\":\"{}\"}}", "x".repeat(bytes - 13));
+            assert_eq!(text.len(), bytes);
+            read(VIDEO, Body::from(text), 300_000)
+                .await
+                .map(|body| body.draft.prompt.map(|text| text.len()))
+        };
+        assert!(matches!(of(1000).await, Ok(Some(987))));
+        assert!(matches!(of(300_000).await, Ok(Some(299_987))));
+        assert!(matches!(of(300_001).await, Err(WireError::TooLarge(_))));
+    }
+}

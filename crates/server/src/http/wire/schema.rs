@@ -561,7 +561,8 @@ pub(super) fn entry_types() -> Schema {
 
 /// The codes a failed generation can have.
 pub(super) fn failure_codes() -> Schema {
-    choice(FailureCode::ALL.map(failure_code).into())
+    let codes = string().enum_values(Some(FailureCode::ALL.map(failure_code)));
+    codes.description(Some("Why there is no result.")).into()
 }
 
 /// The one type of data there is.
@@ -572,6 +573,7 @@ pub(super) fn video_type() -> Schema {
 /// The id of a generation.
 pub fn generation_id() -> Schema {
     string()
+        .description(Some("The id of a generation."))
         .pattern(Some("^gen_[0-7][0-9A-HJKMNP-TV-Z]{25}$"))
         .examples([json!("gen_01JC3Z6Q8W5M2R7T9K4X1B0ADE")])
         .into()
@@ -584,7 +586,11 @@ pub(super) fn nullable_text() -> Schema {
 
 /// A result or null.
 pub(super) fn nullable_video_data() -> Schema {
-    or_null(RefOr::Ref(Ref::from_schema_name("VideoData"))).into()
+    let data = or_null(RefOr::Ref(Ref::from_schema_name("VideoData")));
+    data.description(Some(
+        "The result; null until there is one, and after its media were removed.",
+    ))
+    .into()
 }
 
 #[cfg(test)]

@@ -1,0 +1,309 @@
+//! `kinora generate`: one video, by the rules of the API, here or on a server.
+//!
+//! The flags become the members of a request ([`Request`]); what is wrong with it is told with the flag's name beside
+//! the member's. The work is done by [`local`] or asked for by [`remote`]; both report to [`progress`].
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use kinora_domain::Violation;
+
+use super::{
+    CommonArguments,
+    failure::{Failure, Outcome, failed},
+    flag,
+};
+use crate::{config, logging};
+
+mod local;
+mod output;
+mod progress;
+mod remote;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// What is to be seen, or what is to be changed
+    prompt: Option<String>,
+    /// First frame: a file or a URL
+    #[arg(long, value_name = "FILE|URL")]
+    image: Option<String>,
+    /// Last frame
+    #[arg(long, value_name = "FILE|URL")]
+    end_image: Option<String>,
+    /// A clip to go on with, or to edit with --feature edit-video
+    #[arg(long, value_name = "FILE|URL")]
+    video: Option<String>,
+    /// A subject, "Image 1" of the prompt; repeat it for "Image 2" …
+    #[arg(long, value_name = "FILE|URL")]
+    reference_image: Vec<String>,
+    /// A subject, "Video 1" of the prompt; repeat it for "Video 2" …
+    #[arg(long, value_name = "FILE|URL")]
+    video_ref: Vec<String>,
+    /// Sound to go with the clip
+    #[arg(long, value_name = "FILE|URL")]
+    audio: Option<String>,
+    /// text-image, frames, reference or edit-video [default: inferred from the media]
+    #[arg(long)]
+    feature: Option<String>,
+    /// 16:9, 9:16, 1:1, 4:3 or 3:4 [default: as the input, else 16:9]
+    #[arg(long)]
+    aspect_ratio: Option<String>,
+    /// 720p or 1080p [default: 1080p]
+    #[arg(long)]
+    resolution: Option<String>,
+    /// Seconds [default: 5; for edit-video the clip's]
+    #[arg(long, allow_negative_numbers = true)]
+    duration: Option<i64>,
+    /// 0 to 2147483647; the same one makes the same video [default: drawn]
+    #[arg(long, allow_negative_numbers = true)]
+    seed: Option<i64>,
+    /// What is not to be seen
+    #[arg(long)]
+    negative_prompt: Option<String>,
+    /// Several shots, cut together; for reference
+    #[arg(long)]
+    multi_shots: bool,
+    /// auto or origin: what becomes of the sound of a clip that is edited
+    #[arg(long)]
+    audio_setting: Option<String>,
+    /// Use the prompt as it is
+    #[arg(long)]
+    no_prompt_expansion: bool,
+    /// Where the video goes; what is there is replaced [default: kinora-SEED.mp4, never replaced]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// The engine that makes it here [engine.name]
+    #[arg(long, value_name = "NAME", conflicts_with = "server")]
+    engine: Option<String>,
+    /// Have a server make it
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// The key for that server [KINORA_API_KEY]
+    #[arg(long, value_name = "KEY", requires = "server")]
+    api_key: Option<String>,
+}
+
+/// A request by its members, each with the flag that it came by.
+#[derive(Debug)]
+pub(super) struct Request {
+    prompt: Option<String>,
+    negative_prompt: Option<String>,
+    feature: Option<String>,
+    aspect_ratio: Option<String>,
+    resolution: Option<String>,
+    audio_setting: Option<String>,
+    duration: Option<i64>,
+    seed: Option<i64>,
+    /// Left out where the flag was not given, so that the default is the server's.
+    multi_shots: Option<bool>,
+    prompt_expansion: Option<bool>,
+    /// In the order of the flags; those of a list stand together.
+    media: Vec<(&'static str, Medium)>,
+}
+
+/// A medium as a flag names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Medium {
+    Url(String),
+    File(PathBuf),
+}
+
+pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
+    let config = common.load([flag("--engine", "engine.name", arguments.engine.as_deref())])?;
+    logging::start(&config.log);
+    let server = arguments.server.clone();
+    let api_key = arguments.api_key.clone();
+    let output = arguments.output.clone();
+    let request = Request::read(arguments)?;
+    if let Some(path) = &output {
+        check_folder(path)?;
+    }
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(failed("the runtime could not be started"))?;
+    let done = runtime.block_on(async {
+        match server {
+            Some(url) => {
+                let key = api_key.or_else(config::api_key_of_environment).ok_or_else(|| {
+                    Failure::refused("--server needs a key: give --api-key or set KINORA_API_KEY")
+                })?;
+                remote::generate(&url, &key, request, output).await
+            }
+            None => local::generate(&config, request, output).await,
+        }
+    });
+    // A thread that waits for something outside has nothing left to say.
+    runtime.shutdown_background();
+    println!("{}", done?.display());
+    Ok(())
+}
+
+impl Request {
+    fn read(arguments: Arguments) -> Outcome<Request> {
+        let Arguments {
+            prompt,
+            image,
+            end_image,
+            video,
+            reference_image,
+            video_ref,
+            audio,
+            feature,
+            aspect_ratio,
+            resolution,
+            duration,
+            seed,
+            negative_prompt,
+            multi_shots,
+            audio_setting,
+            no_prompt_expansion,
+            output: _,
+            engine: _,
+            server: _,
+            api_key: _,
+        } = arguments;
+        let mut media = Vec::new();
+        let mut add = |member: &'static str, given: Vec<String>| -> Outcome {
+            for text in given {
+                media.push((member, Medium::read(member, &text)?));
+            }
+            Ok(())
+        };
+        add("image_url", image.into_iter().collect())?;
+        add("end_image_url", end_image.into_iter().collect())?;
+        add("video_url", video.into_iter().collect())?;
+        add("reference_image_urls", reference_image)?;
+        add("video_refs", video_ref)?;
+        add("audio_url", audio.into_iter().collect())?;
+        Ok(Request {
+            prompt,
+            negative_prompt,
+            feature,
+            aspect_ratio,
+            resolution,
+            audio_setting,
+            duration,
+            seed,
+            multi_shots: multi_shots.then_some(true),
+            prompt_expansion: no_prompt_expansion.then_some(false),
+            media,
+        })
+    }
+}
+
+impl Medium {
+    fn read(member: &'static str, text: &str) -> Outcome<Medium> {
+        let lower = text.to_ascii_lowercase();
+        if lower.starts_with("http://") || lower.starts_with("https://") {
+            return Ok(Medium::Url(text.to_owned()));
+        }
+        let path = PathBuf::from(text);
+        if path.is_file() {
+            return Ok(Medium::File(path));
+        }
+        Err(Failure::refused(format!(
+            "{} {text:?} is neither a file nor an http or https URL",
+            named(member)
+        )))
+    }
+}
+
+/// Which flag stands for which member.
+const FLAGS: &[(&str, &str)] = &[
+    ("prompt", "PROMPT"),
+    ("image_url", "--image"),
+    ("end_image_url", "--end-image"),
+    ("video_url", "--video"),
+    ("reference_image_urls", "--reference-image"),
+    ("reference_image_url", "--reference-image"),
+    ("video_refs", "--video-ref"),
+    ("audio_url", "--audio"),
+    ("feature", "--feature"),
+    ("aspect_ratio", "--aspect-ratio"),
+    ("resolution", "--resolution"),
+    ("duration", "--duration"),
+    ("seed", "--seed"),
+    ("negative_prompt", "--negative-prompt"),
+    ("multi_shots", "--multi-shots"),
+    ("audio_setting", "--audio-setting"),
+    ("enable_prompt_expansion", "--no-prompt-expansion"),
+];
+
+/// A member by its flag and its name: `--duration (duration)`. Members without a flag keep their name alone.
+fn named(field: &str) -> String {
+    let member = field.split('[').next().unwrap_or(field);
+    match FLAGS.iter().find(|(name, _)| *name == member) {
+        Some((_, flag)) => format!("{flag} ({field})"),
+        None => field.to_owned(),
+    }
+}
+
+/// What is wrong with a request, a line for each.
+fn refusal<'a>(problems: impl IntoIterator<Item = (&'a str, &'a str)>) -> Failure {
+    let lines: Vec<String> = problems
+        .into_iter()
+        .map(|(field, message)| format!("{} {message}", named(field)))
+        .collect();
+    Failure::refused(lines.join("\nkinora: "))
+}
+
+fn refusal_of(violations: &[Violation]) -> Failure {
+    refusal(
+        violations
+            .iter()
+            .map(|violation| (violation.field.as_str(), violation.message.as_str())),
+    )
+}
+
+/// Better now than after minutes of work.
+fn check_folder(output: &Path) -> Outcome {
+    let folder = output::folder_of(output);
+    if folder.is_dir() && !output.is_dir() {
+        return Ok(());
+    }
+    Err(Failure::refused(format!(
+        "--output {} names no file in a folder that exists",
+        output.display()
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_told_by_their_flags() {
+        let check = |field, expected: &str| assert_eq!(named(field), expected);
+        check("duration", "--duration (duration)");
+        check("video_refs[2]", "--video-ref (video_refs[2])");
+        check("prompt", "PROMPT (prompt)");
+        check("webhook_url", "webhook_url");
+    }
+
+    #[test]
+    fn media_are_urls_or_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.png");
+        std::fs::write(&file, "x").unwrap();
+        assert_eq!(
+            Medium::read("image_url", file.to_str().unwrap()).unwrap(),
+            Medium::File(file)
+        );
+        let url = "HTTPS://example.com/a.png";
+        assert_eq!(
+            Medium::read("image_url", url).unwrap(),
+            Medium::Url(url.to_owned())
+        );
+        for wrong in [
+            "",
+            "/nowhere.png",
+            "ftp://example.com/a.png",
+            folder.path().to_str().unwrap(),
+        ] {
+            assert!(Medium::read("image_url", wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! `kinora serve`: the API, the worker and the housekeeping in one process, from an empty folder if need be.
+//!
+//! 1. read the configuration; no engine is chosen for the operator
+//! 2. take the data directory, listen, open the parts; make account, key and credits on the first start
+//! 3. tell where the server is, in the ready file and on standard output
+//! 4. on a signal drain: no more work is taken, what runs may finish, then the answers in flight; a second signal
+//!    ends it at once
+
+use std::{
+    fs::{File, Permissions},
+    io::{self, Write},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::Args;
+use serde_json::json;
+use tempfile::NamedTempFile;
+
+use super::{
+    CommonArguments,
+    failure::{Failure, Outcome, failed},
+    flag,
+    signals::StopSignals,
+};
+use crate::{
+    compose::{DataDir, FreshKey, Listeners, Node, Server, first_start},
+    config::{Config, EngineName},
+    logging,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The address of the API; port 0 takes a free one [server.listen]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// What URLs in answers start with [server.public_url]
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// Which engine makes the videos [engine.name]
+    #[arg(long, value_name = "NAME")]
+    engine: Option<String>,
+    /// Videos made at once; 0 leaves them to `kinora worker` [worker.slots]
+    #[arg(long, value_name = "N")]
+    slots: Option<String>,
+    /// A file that appears once requests are answered: JSON with `url` and, on the first start, `api_key`
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+}
+
+pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
+    let config = common.load([
+        flag("--listen", "server.listen", arguments.listen.as_deref()),
+        flag(
+            "--public-url",
+            "server.public_url",
+            arguments.public_url.as_deref(),
+        ),
+        flag("--engine", "engine.name", arguments.engine.as_deref()),
+        flag("--slots", "worker.slots", arguments.slots.as_deref()),
+    ])?;
+    let engine = chosen_engine(&config)?;
+    logging::start(&config.log);
+    raise_open_files();
+    let dir = DataDir::create(&config.data.dir).map_err(failed("the server cannot start"))?;
+    // Held until the process ends.
+    let _lock = dir.lock_for_server().map_err(Failure::failed)?;
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(failed("the runtime could not be started"))?;
+    let done = runtime.block_on(serve(&config, &dir, engine, arguments.ready_file.as_deref()));
+    match &done {
+        // The store closes when the last task that knows it is gone.
+        Ok(()) => runtime.shutdown_timeout(Duration::from_secs(2)),
+        Err(_) => runtime.shutdown_background(),
+    }
+    done
+}
+
+/// The engine the operator has chosen. There is no default: a pattern must not be taken for a video.
+pub(super) fn chosen_engine(config: &Config) -> Outcome<EngineName> {
+    config.engine.ok_or_else(|| {
+        let engines: Vec<String> = EngineName::ALL
+            .iter()
+            .map(|engine| format!("  {engine:<14} {}", engine.summary()))
+            .collect();
+        Failure::refused(format!(
+            "no engine is configured, so nothing could make videos. Name one with --engine, \
+             KINORA_ENGINE__NAME or engine.name in a configuration file:\n{}",
+            engines.join("\n")
+        ))
+    })
+}
+
+async fn serve(config: &Config, dir: &DataDir, engine: EngineName, ready_file: Option<&Path>) -> Outcome {
+    const START: &str = "the server cannot start";
+    let mut signals = StopSignals::catch().map_err(failed("signals cannot be caught"))?;
+    let listeners = Listeners::bind(&config.server).await.map_err(failed(START))?;
+    let node = Node::open(config, dir, engine).await.map_err(failed(START))?;
+    let fresh = first_start::prepare(&*node.store, config.first_start).await;
+    let fresh = fresh.map_err(failed("the first account could not be made"))?;
+    let mut server = Server::start(config, node, listeners)
+        .await
+        .map_err(failed(START))?;
+
+    let url = server.url().to_owned();
+    if let Some(path) = ready_file {
+        write_ready_file(path, &url, fresh.as_ref()).map_err(failed(format!(
+            "the ready file {} cannot be written",
+            path.display()
+        )))?;
+    }
+    greet(&url, dir, engine, config, fresh.as_ref());
+    drop(fresh);
+
+    tokio::select! {
+        signal = signals.next() => {
+            tracing::info!("{signal}: no more work is taken, what runs may finish");
+        }
+        reason = server.broken() => {
+            return Err(Failure::failed(format!("the server stopped: {reason}")));
+        }
+    }
+    tokio::select! {
+        () = server.stop() => {
+            tracing::info!("The server has stopped");
+            Ok(())
+        }
+        signal = signals.next() => Err(Failure::interrupted(format!("a second {signal}: stopped at once"))),
+    }
+}
+
+/// Every connection and every child needs some; the usual soft limit of 1,024 is for programs that use `select`.
+pub(super) fn raise_open_files() {
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(limit) if limit < 4096 => {
+            tracing::warn!("Only {limit} files can be open at once; raise `ulimit -n`")
+        }
+        Ok(_) => {}
+        Err(error) => tracing::warn!("The limit of open files could not be raised: {error}"),
+    }
+}
+
+/// Appears whole: whoever sees the file can read it. Only the owner can, for the key in it.
+fn write_ready_file(path: &Path, url: &str, fresh: Option<&FreshKey>) -> io::Result<()> {
+    let mut note = json!({ "url": url });
+    if let Some(FreshKey { key: _, secret }) = fresh {
+        note["api_key"] = secret.as_str().into();
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| *folder != Path::new(""))
+        .unwrap_or(Path::new("."));
+    let mut file: NamedTempFile<File> = tempfile::Builder::new()
+        .prefix(".kinora-")
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile_in(folder)?;
+    writeln!(file, "{note}")?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// What a person wants to know now. A standard output that nobody reads is no reason to stop.
+fn greet(url: &str, dir: &DataDir, engine: EngineName, config: &Config, fresh: Option<&FreshKey>) {
+    let mut text = format!(
+        "Kinora answers at {url}\n  engine  {engine}\n  data    {}\n",
+        dir.root().display()
+    );
+    if let Some(metrics) = config.server.metrics_listen {
+        text += &format!("  metrics http://{metrics}/metrics\n");
+    }
+    match fresh {
+        Some(FreshKey { key: _, secret }) => {
+            let credits = config.first_start.subscription.0 + config.first_start.permanent.0;
+            text += &format!(
+                "\nThis is its first start. The account `{}` has {credits} credits and this key, shown only now:\n\n  \
+                 {secret}\n\nA first video, and the answer when it is ready:\n\n  \
+                 curl {url}/api/v1/generation/wan/wan-v2.7-video -H 'Authorization: Bearer {secret}' \
+                 -H 'Content-Type: application/json' -H 'Prefer: wait' \
+                 -d '{{\"prompt\": \"A paper boat crosses a rain puddle\", \"resolution\": \"720p\"}}'\n",
+                first_start::DEFAULT_ACCOUNT
+            );
+        }
+        None => {
+            text += "\nKeys: `kinora key list`, `kinora key create`. Is something wrong: `kinora doctor`.\n"
+        }
+    }
+    let _ = io::stdout().write_all(text.as_bytes());
+}

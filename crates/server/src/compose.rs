@@ -1,0 +1,342 @@
+//! The parts, opened and joined: from a configuration to a server that answers.
+//!
+//! [`Node`] is what every process has that makes or serves videos; [`Server`] is the one that also listens, keeps
+//! house and drains. Which settings apply is decided in [`config`](crate::config), what requests mean in
+//! [`http`](crate::http).
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use kinora_domain::{Timestamp, WorkerId};
+use kinora_engine::{Engine, TestPattern, TestPatternOptions};
+use kinora_media::{
+    ChildLimits, Toolbox, ToolboxError, ToolboxOptions,
+    fetch::{FetchError, FetchPolicy, Fetcher},
+    sandbox::Launcher,
+};
+use kinora_store::{
+    Store, StoreError,
+    blobs::Blobs,
+    sqlite::{SqliteOptions, SqliteStore},
+};
+use kinora_worker::{
+    EngineFactory, Housekeeping, HousekeepingOptions, Worker, WorkerError, WorkerOptions, WorkerParts,
+    system_clock,
+};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Config, EngineName, MediaConfig, ServerConfig},
+    http::{App, AppParts, HttpSettings, files::Signer, idempotency::InFlight, rate::Rates},
+};
+
+mod data_dir;
+pub mod first_start;
+mod listener;
+mod server;
+
+pub use data_dir::{DataDir, DataDirError, ServerLock};
+pub use first_start::FreshKey;
+pub use server::Server;
+
+/// What a process that makes or serves videos works with.
+#[derive(Clone)]
+pub struct Node {
+    /// Generations, ledger, keys.
+    pub store: Arc<dyn Store>,
+    /// Uploads and results.
+    pub blobs: Arc<Blobs>,
+    /// ffmpeg in its sandbox.
+    pub toolbox: Toolbox,
+    /// Users' URLs.
+    pub fetcher: Fetcher,
+    /// What makes videos.
+    pub engines: Vec<EngineFactory>,
+    dir: DataDir,
+}
+
+/// The sockets of a server, bound before anything else is opened: a port that is taken fails at once.
+pub struct Listeners {
+    api: TcpListener,
+    metrics: Option<TcpListener>,
+    address: SocketAddr,
+}
+
+/// Why the parts cannot be opened or joined.
+#[derive(Debug, Error)]
+pub enum ComposeError {
+    /// A port is taken, or an address is not ours.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The database or the blobs.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// ffmpeg or its sandbox.
+    #[error(transparent)]
+    Toolbox(#[from] ToolboxError),
+    /// This executable, which starts the children, cannot be found.
+    #[error("the path of this program cannot be found")]
+    Launcher(#[source] io::Error),
+    /// The client for users' URLs.
+    #[error(transparent)]
+    Fetcher(#[from] FetchError),
+    /// The worker.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    /// A part panicked while it was opened.
+    #[error("opening a part failed")]
+    Panicked(#[from] tokio::task::JoinError),
+}
+
+impl Node {
+    /// Opens the parts, the slow ones beside each other.
+    pub async fn open(config: &Config, dir: &DataDir, engine: EngineName) -> Result<Node, ComposeError> {
+        let media = config.media.clone();
+        let finding = tokio::task::spawn_blocking(move || open_toolbox(&media));
+        let media = config.media.clone();
+        let fetching = tokio::task::spawn_blocking(move || open_fetcher(&media));
+        let opening = tokio::task::spawn_blocking({
+            let dir = dir.clone();
+            move || Ok::<_, StoreError>((open_store(&dir)?, Blobs::open(&dir.blobs())?))
+        });
+        let (store, blobs) = opening.await??;
+        Ok(Node {
+            store,
+            blobs: Arc::new(blobs),
+            toolbox: finding.await??,
+            fetcher: fetching.await??,
+            engines: vec![engine_factory(engine)],
+            dir: dir.clone(),
+        })
+    }
+
+    /// What the handlers share. `address` is where the server is reached unless the configuration knows better.
+    pub async fn app(
+        &self,
+        config: &Config,
+        address: &str,
+        drain: CancellationToken,
+        metrics: PrometheusHandle,
+    ) -> Result<App, ComposeError> {
+        let secret = self.store.secret("file URLs", rand::random()).await?;
+        let ServerConfig {
+            listen: _,
+            public_url,
+            metrics_listen,
+            connections_max: _,
+            header_timeout_ms: _,
+            body_timeout_ms,
+            json_bytes_max,
+            multipart_bytes_max,
+            sse_heartbeat_ms,
+            drain_ms: _,
+        } = config.server.clone();
+        let settings = HttpSettings {
+            public_url: public_url.unwrap_or_else(|| address.to_owned()),
+            url_life_ms: config.url_life_ms,
+            deadline_ms: config.queue.deadline_ms,
+            queued_max: config.queue.queued_per_account,
+            json_bytes_max,
+            multipart_bytes_max,
+            body_timeout_ms,
+            sse_heartbeat_ms,
+            metrics_listen,
+        };
+        Ok(App::new(AppParts {
+            store: Arc::clone(&self.store),
+            blobs: Arc::clone(&self.blobs),
+            toolbox: Arc::new(self.toolbox.clone()),
+            allowed_hosts: config.media.allow_hosts.clone(),
+            offers: self.engines.iter().map(|engine| engine.offer.clone()).collect(),
+            prices: config.prices.clone(),
+            rates: Rates::new(config.rates),
+            in_flight: InFlight::default(),
+            signer: Signer::new(secret),
+            settings,
+            drain,
+            metrics,
+            clock: now,
+        }))
+    }
+
+    /// The worker of this process.
+    pub fn worker(&self, config: &Config) -> Result<Worker, ComposeError> {
+        let defaults = WorkerOptions::new(self.dir.scratch());
+        let options = WorkerOptions {
+            slots: config.slots,
+            lease_ms: config.queue.lease_ms,
+            attempts_max: config.queue.attempts_max,
+            retry_ms: config.queue.retry_delay_ms,
+            retry_ms_max: defaults.retry_ms_max.max(config.queue.retry_delay_ms),
+            drain_ms: config.server.drain_ms,
+            running_max: config.queue.running_per_account,
+            preset: config.media.preset,
+            ..defaults
+        };
+        Ok(Worker::new(WorkerParts {
+            id: WorkerId::new(now(), rand::random()),
+            store: Arc::clone(&self.store),
+            blobs: Arc::clone(&self.blobs),
+            toolbox: self.toolbox.clone(),
+            fetcher: self.fetcher.clone(),
+            engines: self.engines.clone(),
+            prices: config.prices.clone(),
+            options,
+            clock: system_clock(),
+        })?)
+    }
+
+    /// The loop that repairs what time breaks.
+    pub fn housekeeping(&self, config: &Config) -> Housekeeping {
+        let options = HousekeepingOptions {
+            attempts_max: config.queue.attempts_max,
+            retention_ms: config.data.retention_ms,
+            sweep_grace_ms: config.data.orphan_grace_ms,
+            ..HousekeepingOptions::default()
+        };
+        Housekeeping {
+            store: Arc::clone(&self.store),
+            blobs: Arc::clone(&self.blobs),
+            options,
+            clock: system_clock(),
+        }
+    }
+}
+
+impl Listeners {
+    /// Binds what the configuration names.
+    pub async fn bind(config: &ServerConfig) -> Result<Listeners, ComposeError> {
+        let api = bind(config.listen).await?;
+        let address = api.local_addr().map_err(|source| ComposeError::Listen {
+            address: config.listen,
+            source,
+        })?;
+        let metrics = match config.metrics_listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        Ok(Listeners {
+            api,
+            metrics,
+            address,
+        })
+    }
+
+    /// Where clients on this machine reach the API.
+    pub fn url(&self) -> String {
+        url_of(self.address)
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, ComposeError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| ComposeError::Listen { address, source })
+}
+
+/// "Every address of this machine" is none that a client could ask; loopback is one of them.
+fn url_of(mut address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        let loopback = match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        };
+        address.set_ip(loopback);
+    }
+    format!("http://{address}")
+}
+
+/// The database of a data directory.
+pub fn open_store(dir: &DataDir) -> kinora_store::Result<Arc<dyn Store>> {
+    Ok(Arc::new(SqliteStore::open(
+        &dir.database(),
+        SqliteOptions::default(),
+    )?))
+}
+
+/// ffmpeg, found and tried in its sandbox. Blocks.
+pub fn open_toolbox(config: &MediaConfig) -> Result<Toolbox, ComposeError> {
+    let MediaConfig {
+        ffmpeg,
+        sandbox,
+        memory_bytes,
+        threads,
+        preset: _,
+        allow_hosts: _,
+        fetch_timeout_ms: _,
+    } = config.clone();
+    let launcher = Launcher::current().map_err(ComposeError::Launcher)?;
+    let defaults = ChildLimits::default();
+    let limits = ChildLimits {
+        memory_bytes,
+        threads: threads.unwrap_or(defaults.threads),
+        ..defaults
+    };
+    Ok(Toolbox::find(ToolboxOptions {
+        ffmpeg,
+        launcher,
+        limits,
+        policy: sandbox,
+    })?)
+}
+
+/// What fetches users' URLs. Blocks: the machine's certificates are read.
+pub fn open_fetcher(config: &MediaConfig) -> Result<Fetcher, ComposeError> {
+    let policy = FetchPolicy {
+        allow_hosts: config.allow_hosts.clone(),
+        timeout: Duration::from_millis(config.fetch_timeout_ms),
+        ..FetchPolicy::default()
+    };
+    Ok(Fetcher::new(policy)?)
+}
+
+/// Builds engines of that name.
+pub fn engine_factory(name: EngineName) -> EngineFactory {
+    match name {
+        EngineName::TestPattern => EngineFactory {
+            offer: TestPattern::new(TestPatternOptions::default()).offer().clone(),
+            build: Arc::new(|| Ok(Box::new(TestPattern::new(TestPatternOptions::default())))),
+        },
+    }
+}
+
+/// The present.
+pub fn now() -> Timestamp {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    // A clock before 1970 counts as 1970.
+    Timestamp(since_epoch.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
+}
+
+/// The recorder of this process's figures. Only the first one records; a test may make more.
+fn record_metrics() -> PrometheusHandle {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    if metrics::set_global_recorder(recorder).is_err() {
+        tracing::debug!("Figures are recorded already");
+    }
+    handle
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_can_be_asked() {
+        let check = |address: &str, expected: &str| {
+            assert_eq!(url_of(address.parse().unwrap()), expected);
+        };
+        check("127.0.0.1:8080", "http://127.0.0.1:8080");
+        check("0.0.0.0:80", "http://127.0.0.1:80");
+        check("[::]:8080", "http://[::1]:8080");
+        check("192.0.2.7:1", "http://192.0.2.7:1");
+    }
+}

@@ -1,0 +1,134 @@
+//! A node that listens, keeps house, and drains in good order.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ComposeError, Listeners, Node,
+    listener::{self, ConnectionLimits},
+    record_metrics,
+};
+use crate::{
+    config::Config,
+    http::{App, router, router::metrics_router},
+};
+
+/// How often figures are folded together and idle keys forgotten.
+const UPKEEP_EVERY: Duration = Duration::from_secs(30);
+
+/// A server that answers. Dropping it cuts everything off; [`Server::stop`] ends it well.
+pub struct Server {
+    url: String,
+    /// Told first: nothing new is started.
+    drain: CancellationToken,
+    /// Told last: nothing more is answered.
+    close: CancellationToken,
+    /// The worker's slots. Empty where other processes work.
+    working: JoinSet<()>,
+    /// Everything that ends when the listeners do.
+    serving: JoinSet<()>,
+}
+
+impl Server {
+    /// Starts everything. Requests are answered from now on.
+    pub async fn start(config: &Config, node: Node, listeners: Listeners) -> Result<Server, ComposeError> {
+        let (drain, close) = (CancellationToken::new(), CancellationToken::new());
+        let url = listeners.url();
+        let app = node.app(config, &url, drain.clone(), record_metrics()).await?;
+        let mut working = JoinSet::new();
+        if config.slots > 0 {
+            let worker = node.worker(config)?;
+            let shutdown = drain.clone();
+            working.spawn(async move { worker.run(shutdown).await });
+        }
+
+        let mut serving = JoinSet::new();
+        let housekeeping = Arc::new(node.housekeeping(config));
+        let shutdown = close.clone();
+        serving.spawn(async move { housekeeping.run(shutdown).await });
+        serving.spawn(upkeep(app.clone(), close.clone()));
+        let limits = ConnectionLimits {
+            connections_max: config.server.connections_max,
+            header_timeout: Duration::from_millis(config.server.header_timeout_ms),
+        };
+        let Listeners {
+            api,
+            metrics,
+            address: _,
+        } = listeners;
+        if let Some(metrics) = metrics {
+            serving.spawn(listener::serve(
+                metrics,
+                metrics_router(app.clone()),
+                limits,
+                close.clone(),
+            ));
+        }
+        serving.spawn(listener::serve(api, router(app), limits, close.clone()));
+        Ok(Server {
+            url,
+            drain,
+            close,
+            working,
+            serving,
+        })
+    }
+
+    /// Where clients on this machine reach it.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Waits until a part ends that should not have: what it was.
+    pub async fn broken(&mut self) -> String {
+        let (part, ended) = tokio::select! {
+            Some(ended) = self.working.join_next() => ("the worker", ended),
+            Some(ended) = self.serving.join_next() => ("a listener or the housekeeping", ended),
+        };
+        format!("{part} ended by itself{}", reason(ended))
+    }
+
+    /// Takes no more work, lets what runs finish for as long as the configuration allows, then closes.
+    ///
+    /// Until the work is done the sockets stay open: clients are told that the server is not ready, and those that
+    /// poll still hear how their generations end.
+    pub async fn stop(&mut self) {
+        self.drain.cancel();
+        while let Some(ended) = self.working.join_next().await {
+            log_panic(ended);
+        }
+        self.close.cancel();
+        while let Some(ended) = self.serving.join_next().await {
+            log_panic(ended);
+        }
+    }
+}
+
+async fn upkeep(app: App, close: CancellationToken) {
+    let mut tick = interval(UPKEEP_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {
+                app.metrics.run_upkeep();
+                app.rates.forget_idle();
+            }
+            () = close.cancelled() => return,
+        }
+    }
+}
+
+fn reason(ended: Result<(), JoinError>) -> String {
+    ended.err().map(|error| format!(": {error}")).unwrap_or_default()
+}
+
+fn log_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!("A part of the server ended badly: {error}");
+    }
+}

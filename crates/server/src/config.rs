@@ -1,0 +1,404 @@
+//! What the operator decides: read from the defaults, a file, the environment and flags, checked as a whole, and
+//! handed on as one small struct for each concern.
+//!
+//! Nothing else in the project reads the environment or a file of configuration. What the keys mean is said in
+//! `config.default.toml`, which is compiled in: defaults and manual are one file. How the sources are laid over
+//! each other is [`layers`]' business, how a value is checked [`reader`]'s.
+
+use std::{
+    ffi::OsString,
+    fmt,
+    net::SocketAddr,
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+};
+
+use kinora_domain::{Credits, PriceTable};
+use kinora_media::{compose::Preset, fetch::AllowedHosts, sandbox::SandboxPolicy};
+use tracing_subscriber::EnvFilter;
+
+use crate::http::rate::RateSettings;
+
+mod layers;
+mod reader;
+
+use layers::Layers;
+pub use layers::{ConfigError, Flag};
+use reader::Reader;
+
+const HOUR_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * HOUR_MS;
+const MIB: u64 = 1 << 20;
+
+/// Everything the operator decides.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Listeners and their limits.
+    pub server: ServerConfig,
+    /// Where things are kept, and for how long.
+    pub data: DataConfig,
+    /// What a new data directory starts with.
+    pub first_start: FirstStartConfig,
+    /// How generations wait, run and are tried again.
+    pub queue: QueueConfig,
+    /// What a second costs.
+    pub prices: PriceTable,
+    /// Requests per key and minute.
+    pub rates: RateSettings,
+    /// Life of a signed URL, in milliseconds.
+    pub url_life_ms: u64,
+    /// ffmpeg and users' URLs.
+    pub media: MediaConfig,
+    /// Which engine makes the videos; `None` where the operator has not said.
+    pub engine: Option<EngineName>,
+    /// Generations that this process makes at once.
+    pub slots: usize,
+    /// What is logged, and how.
+    pub log: LogConfig,
+}
+
+/// Listeners and their limits.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    /// The address of the API.
+    pub listen: SocketAddr,
+    /// What URLs in answers start with, without a slash at the end; `None` takes the address listened on.
+    pub public_url: Option<String>,
+    /// The address of the metrics, if they are served.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Connections open at once.
+    pub connections_max: usize,
+    /// For the head of a request, and for idle connections, in milliseconds.
+    pub header_timeout_ms: u64,
+    /// For the body of a request, in milliseconds.
+    pub body_timeout_ms: u64,
+    /// Largest JSON body.
+    pub json_bytes_max: u64,
+    /// Largest multipart body.
+    pub multipart_bytes_max: u64,
+    /// Silence on an event stream after which a comment is sent, in milliseconds.
+    pub sse_heartbeat_ms: u64,
+    /// How long running generations may go on after a signal to stop, in milliseconds.
+    pub drain_ms: u64,
+}
+
+/// Where things are kept, and for how long.
+#[derive(Debug, Clone)]
+pub struct DataConfig {
+    /// The data directory.
+    pub dir: PathBuf,
+    /// After which finished generations lose their media, in milliseconds; `None` is never.
+    pub retention_ms: Option<u64>,
+    /// Age at which unreferenced bytes are swept, in milliseconds.
+    pub orphan_grace_ms: u64,
+}
+
+/// What a new data directory starts with.
+#[derive(Debug, Clone, Copy)]
+pub struct FirstStartConfig {
+    /// Of the bucket that ends.
+    pub subscription: Credits,
+    /// Of the bucket that stays.
+    pub permanent: Credits,
+}
+
+/// How generations wait, run and are tried again.
+#[derive(Debug, Clone, Copy)]
+pub struct QueueConfig {
+    /// A worker's silence after which its generation is another's, in milliseconds.
+    pub lease_ms: u64,
+    /// Attempts at one generation.
+    pub attempts_max: u32,
+    /// Wait before the second attempt, in milliseconds.
+    pub retry_delay_ms: u64,
+    /// Of one account, at once.
+    pub running_per_account: u32,
+    /// Of one account, at once.
+    pub queued_per_account: u32,
+    /// From submission to failure, in milliseconds.
+    pub deadline_ms: u64,
+}
+
+/// ffmpeg and users' URLs.
+#[derive(Debug, Clone)]
+pub struct MediaConfig {
+    /// ffmpeg's path; `None` looks it up.
+    pub ffmpeg: Option<PathBuf>,
+    /// What happens when the kernel lacks a part of the sandbox.
+    pub sandbox: SandboxPolicy,
+    /// Address space of a child.
+    pub memory_bytes: u64,
+    /// Threads of a codec; `None` leaves it to the number of processors.
+    pub threads: Option<usize>,
+    /// The encoder's bargain between time and size.
+    pub preset: Preset,
+    /// Hosts that may be reached although they are not public.
+    pub allow_hosts: AllowedHosts,
+    /// For one medium, in milliseconds.
+    pub fetch_timeout_ms: u64,
+}
+
+/// An engine that can be configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineName {
+    /// A moving pattern that shows the request and its inputs.
+    TestPattern,
+}
+
+impl EngineName {
+    /// All of them.
+    pub const ALL: [EngineName; 1] = [EngineName::TestPattern];
+
+    /// The name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EngineName::TestPattern => "test-pattern",
+        }
+    }
+
+    /// What it is, for people who have to choose.
+    pub fn summary(self) -> &'static str {
+        match self {
+            EngineName::TestPattern => "a moving pattern that shows the request; for trying and testing",
+        }
+    }
+}
+
+impl fmt::Display for EngineName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    /// For people or for programs.
+    pub format: LogFormat,
+    /// A filter that has been parsed once already.
+    pub filter: String,
+}
+
+/// Who reads the logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// People.
+    Text,
+    /// Programs.
+    Json,
+}
+
+impl Config {
+    /// Lays `flags` over the environment over `file` over the defaults, and checks the whole.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        flags: impl IntoIterator<Item = Flag>,
+    ) -> Result<Config, ConfigError> {
+        let mut reader = Reader::new(Layers::load(file, environment, flags)?);
+        let config = Config::read(&mut reader);
+        reader.finish()?;
+        Ok(config)
+    }
+
+    fn read(reader: &mut Reader) -> Config {
+        Config {
+            server: ServerConfig::read(reader),
+            data: DataConfig::read(reader),
+            first_start: FirstStartConfig {
+                subscription: Credits(reader.number("first_start.subscription_credits", 0..=CREDITS_MAX)),
+                permanent: Credits(reader.number("first_start.permanent_credits", 0..=CREDITS_MAX)),
+            },
+            queue: QueueConfig::read(reader),
+            prices: read_prices(reader),
+            rates: RateSettings {
+                create_per_minute: per_minute(reader, "rate_limits.create_per_minute"),
+                get_per_minute: per_minute(reader, "rate_limits.get_per_minute"),
+                read_per_minute: per_minute(reader, "rate_limits.read_per_minute"),
+            },
+            url_life_ms: reader.number("urls.life_hours", 1..=24 * 365) * HOUR_MS,
+            media: MediaConfig::read(reader),
+            engine: read_engine(reader),
+            slots: to_usize(reader.number("worker.slots", 0..=64)),
+            log: LogConfig::read(reader),
+        }
+    }
+}
+
+/// The variables of this process's environment.
+pub fn environment() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os()
+}
+
+/// The key with which commands ask a server, where the person has put it into `KINORA_API_KEY`.
+pub fn api_key_of_environment() -> Option<String> {
+    std::env::var("KINORA_API_KEY").ok().filter(|key| !key.is_empty())
+}
+
+/// Far above what anyone grants, far below what sums could overflow at.
+const CREDITS_MAX: u64 = 1_000_000_000_000;
+
+impl ServerConfig {
+    fn read(reader: &mut Reader) -> ServerConfig {
+        const ADDRESS: &str = "an address with a port, such as 127.0.0.1:8080 or [::]:8080";
+        ServerConfig {
+            listen: reader.text("server.listen", ADDRESS, |text| text.parse().ok()),
+            public_url: reader.text(
+                "server.public_url",
+                "an http:// or https:// URL, or nothing",
+                public_url,
+            ),
+            metrics_listen: reader.text(
+                "server.metrics_listen",
+                &format!("{ADDRESS}, or nothing"),
+                |text| optional(text, |text| text.parse().ok()),
+            ),
+            connections_max: to_usize(reader.number("server.connections_max", 10..=1_000_000)),
+            header_timeout_ms: reader.number("server.header_timeout_s", 1..=3600) * 1000,
+            body_timeout_ms: reader.number("server.body_timeout_s", 1..=24 * 3600) * 1000,
+            json_bytes_max: reader.number("server.json_body_max_mib", 1..=1024) * MIB,
+            multipart_bytes_max: reader.number("server.multipart_body_max_mib", 1..=1024 * 1024) * MIB,
+            sse_heartbeat_ms: reader.number("server.sse_heartbeat_s", 1..=100) * 1000,
+            drain_ms: reader.number("server.drain_s", 0..=24 * 3600) * 1000,
+        }
+    }
+}
+
+impl DataConfig {
+    fn read(reader: &mut Reader) -> DataConfig {
+        DataConfig {
+            dir: reader.text("data.dir", "the path of a directory", |text| {
+                (!text.is_empty()).then(|| PathBuf::from(text))
+            }),
+            retention_ms: unless_zero(reader.number("data.retention_days", 0..=36_500))
+                .map(|days| days * DAY_MS),
+            orphan_grace_ms: reader.number("data.orphan_grace_minutes", 1..=60 * 24 * 365) * 60_000,
+        }
+    }
+}
+
+impl QueueConfig {
+    fn read(reader: &mut Reader) -> QueueConfig {
+        QueueConfig {
+            lease_ms: reader.number("queue.lease_ms", 2000..=HOUR_MS),
+            attempts_max: to_u32(reader.number("queue.attempts_max", 1..=100)),
+            retry_delay_ms: reader.number("queue.retry_delay_ms", 0..=HOUR_MS),
+            running_per_account: to_u32(reader.number("queue.running_per_account", 1..=100_000)),
+            queued_per_account: to_u32(reader.number("queue.queued_per_account", 1..=10_000_000)),
+            deadline_ms: reader.number("queue.deadline_s", 1..=30 * 24 * 3600) * 1000,
+        }
+    }
+}
+
+impl MediaConfig {
+    fn read(reader: &mut Reader) -> MediaConfig {
+        MediaConfig {
+            ffmpeg: reader.text("media.ffmpeg", "the path of ffmpeg, or nothing", |text| {
+                optional(text, |text| Some(PathBuf::from(text)))
+            }),
+            sandbox: reader.text(
+                "media.sandbox",
+                "\"required\" or \"best-effort\"",
+                |text| match text {
+                    "required" => Some(SandboxPolicy::Required),
+                    "best-effort" => Some(SandboxPolicy::BestEffort),
+                    _ => None,
+                },
+            ),
+            memory_bytes: reader.number("media.memory_mib", 256..=1024 * 1024) * MIB,
+            threads: unless_zero(reader.number("media.threads", 0..=256)).map(to_usize),
+            preset: reader.text(
+                "media.encoder_preset",
+                "\"superfast\", \"veryfast\" or \"medium\"",
+                |text| match text {
+                    "superfast" => Some(Preset::Superfast),
+                    "veryfast" => Some(Preset::Veryfast),
+                    "medium" => Some(Preset::Medium),
+                    _ => None,
+                },
+            ),
+            allow_hosts: reader.list(
+                "media.allow_hosts",
+                "hosts, as \"host\" or \"host:port\"",
+                |hosts| AllowedHosts::parse(hosts).ok(),
+            ),
+            fetch_timeout_ms: reader.number("media.fetch_timeout_s", 1..=3600) * 1000,
+        }
+    }
+}
+
+impl LogConfig {
+    fn read(reader: &mut Reader) -> LogConfig {
+        LogConfig {
+            format: reader.text("log.format", "\"text\" or \"json\"", |text| match text {
+                "text" => Some(LogFormat::Text),
+                "json" => Some(LogFormat::Json),
+                _ => None,
+            }),
+            filter: reader.text(
+                "log.level",
+                "error, warn, info, debug or trace, also by module",
+                |text| (!text.is_empty() && EnvFilter::try_new(text).is_ok()).then(|| text.to_owned()),
+            ),
+        }
+    }
+}
+
+fn read_prices(reader: &mut Reader) -> PriceTable {
+    PriceTable {
+        credits_per_second_720p: reader.number("prices.credits_per_second_720p", 0..=1_000_000),
+        credits_per_second_1080p: reader.number("prices.credits_per_second_1080p", 0..=1_000_000),
+        billed_input_ms_max: unless_zero(reader.number("prices.billed_input_s_max", 0..=3600))
+            .map(|s| s * 1000),
+    }
+}
+
+fn read_engine(reader: &mut Reader) -> Option<EngineName> {
+    let names: Vec<String> = EngineName::ALL
+        .iter()
+        .map(|name| format!("{:?}", name.as_str()))
+        .collect();
+    reader.text("engine.name", &names.join(", "), |text| {
+        optional(text, |text| {
+            EngineName::ALL.into_iter().find(|name| name.as_str() == text)
+        })
+    })
+}
+
+fn per_minute(reader: &mut Reader, key: &'static str) -> NonZeroU32 {
+    NonZeroU32::new(to_u32(reader.number(key, 1..=100_000_000))).unwrap_or(NonZeroU32::MIN)
+}
+
+/// The empty text stands for nothing; TOML has no word for it.
+fn optional<T>(text: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<Option<T>> {
+    if text.is_empty() {
+        Some(None)
+    } else {
+        parse(text).map(Some)
+    }
+}
+
+fn public_url(text: &str) -> Option<Option<String>> {
+    optional(text, |text| {
+        let rest = text
+            .strip_prefix("https://")
+            .or_else(|| text.strip_prefix("http://"))?;
+        let plain = !rest.trim_matches('/').is_empty() && !rest.contains([' ', '?', '#', '@', '"']);
+        plain.then(|| text.trim_end_matches('/').to_owned())
+    })
+}
+
+fn unless_zero(number: u64) -> Option<u64> {
+    (number != 0).then_some(number)
+}
+
+fn to_u32(number: u64) -> u32 {
+    u32::try_from(number).expect("the key's range lies within 32 bits")
+}
+
+fn to_usize(number: u64) -> usize {
+    usize::try_from(number).expect("the key's range lies within a usize")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! Values checked one by one: what is not taken is noted with its key, its value, its source, and what would be
+//! taken. Reading goes on with the default, so that all mistakes are told at once.
+
+use std::{collections::BTreeSet, ops::RangeInclusive};
+
+use toml::Value;
+
+use super::layers::{ConfigError, Entry, Layers};
+
+/// Reads the laid-out configuration key by key.
+pub(super) struct Reader {
+    layers: Layers,
+    read: BTreeSet<&'static str>,
+}
+
+impl Reader {
+    pub(super) fn new(layers: Layers) -> Reader {
+        Reader {
+            layers,
+            read: BTreeSet::new(),
+        }
+    }
+
+    /// A whole number in `range`.
+    pub(super) fn number(&mut self, key: &'static str, range: RangeInclusive<u64>) -> u64 {
+        let takes = format!("{} to {}", range.start(), range.end());
+        self.value(key, &takes, |value| {
+            let number = u64::try_from(value.as_integer()?).ok()?;
+            range.contains(&number).then_some(number)
+        })
+    }
+
+    /// A text that `parse` takes.
+    pub(super) fn text<T>(&mut self, key: &'static str, takes: &str, parse: impl Fn(&str) -> Option<T>) -> T {
+        self.value(key, takes, |value| parse(value.as_str()?))
+    }
+
+    /// A list of texts that `parse` takes.
+    pub(super) fn list<T>(
+        &mut self,
+        key: &'static str,
+        takes: &str,
+        parse: impl Fn(&[&str]) -> Option<T>,
+    ) -> T {
+        self.value(key, &format!("a list of {takes}"), |value| {
+            let texts: Option<Vec<&str>> = value.as_array()?.iter().map(Value::as_str).collect();
+            parse(&texts?)
+        })
+    }
+
+    /// Everything that is not taken, if there is anything.
+    pub(super) fn finish(self) -> Result<(), ConfigError> {
+        let unread: Vec<&String> = self
+            .layers
+            .entries
+            .keys()
+            .filter(|key| !self.read.contains(key.as_str()))
+            .collect();
+        debug_assert!(
+            unread.is_empty(),
+            "keys of the defaults that nothing reads: {unread:?}"
+        );
+        match self.layers.problems {
+            problems if problems.is_empty() => Ok(()),
+            problems => Err(ConfigError::Refused { problems }),
+        }
+    }
+
+    fn value<T>(&mut self, key: &'static str, takes: &str, convert: impl Fn(&Value) -> Option<T>) -> T {
+        self.read.insert(key);
+        let Entry {
+            value,
+            origin,
+            default,
+        } = self
+            .layers
+            .entries
+            .get(key)
+            .expect("a test reads every key from the defaults");
+        if let Some(taken) = convert(value) {
+            return taken;
+        }
+        self.layers
+            .problems
+            .push(format!("{key} = {value} {origin}: takes {takes}"));
+        convert(default).expect("a test reads the defaults")
+    }
+}

@@ -1,0 +1,194 @@
+//! What is taken and what is refused, source by source.
+
+use std::fs;
+
+use super::*;
+
+fn load(
+    file: Option<&str>,
+    environment: &[(&str, &str)],
+    flags: &[(&'static str, &'static str, &str)],
+) -> Result<Config, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("kinora.toml");
+    if let Some(text) = file {
+        fs::write(&path, text).unwrap();
+    }
+    let environment = environment
+        .iter()
+        .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let flags = flags.iter().map(|&(name, key, value)| Flag {
+        name,
+        key,
+        value: value.to_owned(),
+    });
+    Config::load(file.map(|_| path.as_path()), environment, flags).map_err(|error| {
+        let text = crate::http::error::chain(&error);
+        text.replace(&format!("{}/", folder.path().display()), "")
+    })
+}
+
+#[test]
+fn the_defaults_are_read_whole() {
+    let config = load(None, &[], &[]).unwrap();
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.server.public_url, None);
+    assert_eq!(config.engine, None);
+    assert_eq!(config.prices.credits_per_second_1080p, 15);
+    assert_eq!(config.prices.billed_input_ms_max, None);
+    assert_eq!(config.media.sandbox, SandboxPolicy::Required);
+    assert_eq!(config.data.retention_ms, Some(30 * DAY_MS));
+}
+
+#[test]
+fn later_sources_win() {
+    let check =
+        |file, environment: &[(&str, &str)], flags: &[(&'static str, &'static str, &str)], expected| {
+            let config = load(file, environment, flags).unwrap();
+            assert_eq!(config.server.listen.port(), expected);
+        };
+    let file = Some("[server]\nlisten = \"127.0.0.1:1\"");
+    let variable = [("KINORA_SERVER__LISTEN", "127.0.0.1:2")];
+    let flag = [("--listen", "server.listen", "127.0.0.1:3")];
+    check(None, &[], &[], 8080);
+    check(file, &[], &[], 1);
+    check(file, &variable, &[], 2);
+    check(file, &variable, &flag, 3);
+    check(None, &[], &flag, 3);
+    // Such variables are set for pods that run beside a service of our name.
+    check(
+        None,
+        &[
+            ("KINORA_PORT_8080_TCP", "tcp://10.0.0.1"),
+            ("KINORA_API_KEY", "x"),
+            ("OTHER__KEY", "x"),
+        ],
+        &[],
+        8080,
+    );
+}
+
+#[test]
+fn text_becomes_what_the_key_is() {
+    let variables = [
+        ("KINORA_QUEUE__LEASE_MS", " 3000 "),
+        ("KINORA_MEDIA__ALLOW_HOSTS", "media.local, 127.0.0.1:9000"),
+        ("KINORA_SERVER__PUBLIC_URL", "https://videos.example/"),
+        ("KINORA_ENGINE__NAME", "test-pattern"),
+        ("KINORA_DATA__RETENTION_DAYS", "0"),
+    ];
+    let config = load(None, &variables, &[]).unwrap();
+    assert_eq!(config.queue.lease_ms, 3000);
+    assert_eq!(
+        config.media.allow_hosts,
+        AllowedHosts::parse(["media.local", "127.0.0.1:9000"]).unwrap()
+    );
+    assert_eq!(
+        config.server.public_url.as_deref(),
+        Some("https://videos.example")
+    );
+    assert_eq!(config.engine, Some(EngineName::TestPattern));
+    assert_eq!(config.data.retention_ms, None);
+    let config = load(None, &[("KINORA_MEDIA__ALLOW_HOSTS", "")], &[]).unwrap();
+    assert_eq!(config.media.allow_hosts, AllowedHosts::default());
+}
+
+#[test]
+fn refusals_name_key_value_source_and_what_is_taken() {
+    let check = |file, environment: &[(&str, &str)], expected: &str| {
+        let error = load(file, environment, &[]).expect_err(expected);
+        assert!(error.contains(expected), "{error}\ndoes not contain\n{expected}");
+    };
+    check(
+        Some("[server]\nlisten = \"nonsense\""),
+        &[],
+        "server.listen = \"nonsense\" in kinora.toml: takes an address with a port, such as 127.0.0.1:8080",
+    );
+    check(
+        Some("[server]\nlisten = 8080"),
+        &[],
+        "server.listen = 8080 in kinora.toml: takes an address",
+    );
+    check(
+        Some("[server]\nlistne = \"x\""),
+        &[],
+        "server.listne in kinora.toml: is no key; [server] takes",
+    );
+    check(
+        Some("[sever]\nlisten = \"x\""),
+        &[],
+        "sever.listen in kinora.toml: is no key; the sections are [data],",
+    );
+    check(
+        Some("listen = \"x\""),
+        &[],
+        "listen in kinora.toml: is no key; the sections are",
+    );
+    check(
+        Some("[server.listen]\nport = 1"),
+        &[],
+        "server.listen = { port = 1 } in kinora.toml: takes",
+    );
+    check(Some("[server"), &[], "kinora.toml is no TOML");
+    check(
+        None,
+        &[("KINORA_QUEUE__LEASE_MS", "soon")],
+        "queue.lease_ms = \"soon\" in the environment variable KINORA_QUEUE__LEASE_MS: takes 2000 to 3600000",
+    );
+    check(
+        None,
+        &[("KINORA_QUEUE__LEASE_MS", "-1")],
+        "queue.lease_ms = -1 in the environment",
+    );
+    check(
+        None,
+        &[("KINORA_QUEUE__LEAS_MS", "1")],
+        "queue.leas_ms in the environment variable KINORA_QUEUE__LEAS_MS",
+    );
+    check(None, &[("KINORA_ENGINE__NAME", "wan")], "engine.name = \"wan\"");
+    check(None, &[("KINORA_LOG__LEVEL", "loud=")], "log.level = \"loud=\"");
+    check(
+        None,
+        &[("KINORA_MEDIA__ALLOW_HOSTS", "http://x")],
+        "media.allow_hosts = [\"http://x\"]",
+    );
+    check(
+        None,
+        &[("KINORA_SERVER__PUBLIC_URL", "videos.example")],
+        "server.public_url = \"videos.example\"",
+    );
+    check(
+        None,
+        &[("KINORA_RATE_LIMITS__CREATE_PER_MINUTE", "0")],
+        "takes 1 to 100000000",
+    );
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let error = load(
+        Some("[server]\nlistne = 1\nlisten = 2\n[log]\nformat = \"xml\""),
+        &[("KINORA_WORKER__SLOTS", "many")],
+        &[("--engine", "engine.name", "none")],
+    )
+    .unwrap_err();
+    for part in [
+        "server.listne",
+        "server.listen = 2",
+        "log.format",
+        "worker.slots",
+        "given as --engine",
+    ] {
+        assert!(error.contains(part), "{error}\ndoes not contain {part}");
+    }
+    assert_eq!(error.lines().count(), 6, "{error}");
+}
+
+#[test]
+fn a_missing_file_is_an_error() {
+    let error = Config::load(Some(Path::new("/nowhere/kinora.toml")), [], []).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the configuration /nowhere/kinora.toml cannot be read"
+    );
+}

@@ -1,0 +1,307 @@
+//! Accepting a generation: the one path that all four creating routes and the quote share.
+//!
+//! read the body → keep its uploads → judge it → price it → submit it (one transaction) → answer. Nothing is
+//! answered with a 2xx before the generation and its hold are committed.
+
+use std::time::Duration;
+
+use axum::{
+    Extension, Json,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use kinora_domain::{
+    ClipLengths, Feature, Generation, GenerationId, GenerationSpec, Model, OfferId, Seed, SpecRules,
+    Violation,
+};
+use kinora_media::fetch::check_url_syntax;
+use kinora_store::{Idempotency, Submission, Submitted};
+
+use super::{
+    App,
+    auth::Caller,
+    error::{ApiError, ApiResult},
+    events, idempotency,
+    wire::{self, CreatedGeneration, QuoteView, request::BodyLimits},
+};
+
+/// POST `/generation/wan/wan-v2.7-video`
+pub async fn create_generation(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> ApiResult<Response> {
+    create(&app, caller, Model::WanVideo, request).await
+}
+
+/// POST `/generation/wan/wan-v2.7/edit-video`
+pub async fn create_edit(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> ApiResult<Response> {
+    create(&app, caller, Model::WanEdit, request).await
+}
+
+/// POST `/generation/sse/wan/wan-v2.7-video`
+pub async fn stream_generation(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> ApiResult<Response> {
+    stream(&app, caller, Model::WanVideo, request).await
+}
+
+/// POST `/generation/sse/wan/wan-v2.7/edit-video`
+pub async fn stream_edit(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> ApiResult<Response> {
+    stream(&app, caller, Model::WanEdit, request).await
+}
+
+/// POST `/generation/quote/wan/wan-v2.7-video`: judges and prices; keeps and charges nothing.
+pub async fn quote_generation(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> ApiResult<Json<QuoteView>> {
+    let wanted = judge(&app, Model::WanVideo, request).await?;
+    let billable = app.prices.price(&wanted.spec, &ClipLengths::of(&wanted.spec));
+    let balance = app.store.balance(caller.account, (app.clock)()).await?;
+    Ok(Json(QuoteView::new(
+        Model::WanVideo,
+        &wanted.spec,
+        &billable,
+        balance.available,
+    )))
+}
+
+async fn create(app: &App, caller: Caller, model: Model, request: Request) -> ApiResult<Response> {
+    let wait = preferred_wait(request.headers());
+    let (generation, replayed) = accept(app, caller, model, request).await?;
+    let links = app.links();
+
+    let settled = match wait {
+        Some(wait) => wait_for_end(app, generation.id, wait).await?,
+        None => None,
+    };
+    let (status, body) = match &settled {
+        Some(settled) => (StatusCode::OK, CreatedGeneration::settled(settled, &links)),
+        None => (StatusCode::ACCEPTED, CreatedGeneration::new(&generation, &links)),
+    };
+    let mut response = (status, Json(body)).into_response();
+    let headers = response.headers_mut();
+    let location = format!("/api/v1/generation/{}", generation.id);
+    headers.insert(
+        header::LOCATION,
+        HeaderValue::from_str(&location).expect("ids are ASCII"),
+    );
+    if wait.is_some() {
+        headers.insert("preference-applied", HeaderValue::from_static("wait"));
+    }
+    mark_replayed(headers, replayed);
+    Ok(response)
+}
+
+async fn stream(app: &App, caller: Caller, model: Model, request: Request) -> ApiResult<Response> {
+    let (generation, replayed) = accept(app, caller, model, request).await?;
+    let mut response = events::follow(app, generation.id, None).await?;
+    mark_replayed(response.headers_mut(), replayed);
+    Ok(response)
+}
+
+fn mark_replayed(headers: &mut HeaderMap, replayed: bool) {
+    if replayed {
+        headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
+    }
+}
+
+/// Accepts a request; true when an earlier request under the same key was accepted instead.
+async fn accept(app: &App, caller: Caller, model: Model, request: Request) -> ApiResult<(Generation, bool)> {
+    if app.drain.is_cancelled() {
+        return Err(ApiError::unavailable(
+            "The server is shutting down; try again shortly.",
+            5,
+        ));
+    }
+    let scope = format!("POST {}", request.uri().path());
+    let key = idempotency::key(request.headers())?;
+    // Held until the answer is ready, so that a second request under the key hears of the first.
+    let _flight = match &key {
+        Some(key) => Some(app.in_flight.enter(caller.account, &scope, key)?),
+        None => None,
+    };
+    let Wanted {
+        spec,
+        offer,
+        webhook_url,
+        payload,
+    } = judge(app, model, request).await?;
+    let price = app.prices.price(&spec, &ClipLengths::of(&spec)).credits;
+    let now = (app.clock)();
+    let submission = Submission {
+        id: GenerationId::new(now, rand::random()),
+        account: caller.account,
+        model,
+        offer,
+        spec,
+        price,
+        priority: 0,
+        deadline: now.plus_ms(app.settings.deadline_ms),
+        queued_max: app.settings.queued_max,
+        idempotency: key.map(|key| Idempotency { scope, key, payload }),
+        webhook_url,
+    };
+    match app.store.submit(submission, now).await? {
+        Submitted::Created(generation) => {
+            tracing::info!(
+                generation.id = %generation.id,
+                "Generation {} accepted: {} for {price} credits",
+                generation.id,
+                generation.spec.feature
+            );
+            Ok((generation, false))
+        }
+        Submitted::Replayed(generation) => Ok((generation, true)),
+        Submitted::KeyReused => Err(ApiError::idempotency_key_reused()),
+        Submitted::Insufficient(insufficient) => Err(ApiError::insufficient_credits(insufficient)),
+        Submitted::QueueFull(cap) => Err(ApiError::rate_limited(
+            format!(
+                "{cap} generations of this workspace are queued, which is the most; wait for one to start."
+            ),
+            5,
+        )),
+    }
+}
+
+/// A request that may be submitted.
+struct Wanted {
+    spec: GenerationSpec,
+    offer: OfferId,
+    webhook_url: Option<String>,
+    payload: [u8; 32],
+}
+
+/// Reads and judges a request; what it uploads is kept on the way, and swept if nothing comes of it.
+async fn judge(app: &App, model: Model, request: Request) -> ApiResult<Wanted> {
+    let limits = BodyLimits {
+        json_bytes_max: app.settings.json_bytes_max,
+        multipart_bytes_max: app.settings.multipart_bytes_max,
+        timeout: Duration::from_millis(app.settings.body_timeout_ms),
+    };
+    let body = wire::request::read(model, request, &limits, &app.blobs).await?;
+    let (webhook_url, payload) = (body.webhook_url.clone(), body.payload_hash);
+    let (draft, mut violations) = wire::inputs::keep(&app.toolbox, &app.blobs, body).await?;
+
+    let url_problem = |url: &str| Some(check_url_syntax(url, &app.allowed_hosts).err()?.to_string());
+    if let Some(message) = webhook_url.as_deref().and_then(url_problem) {
+        violations.push(Violation {
+            rule: "V-27",
+            field: "webhook_url".to_owned(),
+            message,
+        });
+    }
+    let rules = SpecRules {
+        offer: &|feature| app.offer(feature).map(|(_, limits)| limits.clone()),
+        url_problem: &url_problem,
+        drawn_seed: Seed::from_entropy(rand::random()),
+    };
+    let spec = match GenerationSpec::parse(draft, &rules) {
+        Ok(spec) if violations.is_empty() => spec,
+        Ok(_) => return Err(ApiError::violations(violations)),
+        Err(found) => {
+            violations.extend(found);
+            return Err(ApiError::violations(violations));
+        }
+    };
+    let offer = offer_for(app, spec.feature)?;
+    Ok(Wanted {
+        spec,
+        offer,
+        webhook_url,
+        payload,
+    })
+}
+
+fn offer_for(app: &App, feature: Feature) -> ApiResult<OfferId> {
+    match app.offer(feature) {
+        Some((id, _)) => Ok(id.clone()),
+        None if app.offers.is_empty() => Err(ApiError::unavailable(
+            "No engine is connected to this server at the moment.",
+            30,
+        )),
+        None => Err(ApiError::unsupported_feature(feature)),
+    }
+}
+
+/// How long `Prefer: wait` asks to hold the answer: 1 to 60 seconds, a bare `wait` 60.
+fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
+    const LONGEST_S: u64 = 60;
+    let values = headers
+        .get_all("prefer")
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let mut preferences = values.flat_map(|value| value.split(',')).map(str::trim);
+    preferences.find_map(|preference| {
+        let preference = preference.split(';').next().unwrap_or_default().trim();
+        let (name, value) = match preference.split_once('=') {
+            Some((name, value)) => (name.trim(), value.trim().trim_matches('"')),
+            None => (preference, "60"),
+        };
+        let seconds: u64 = value.parse().ok().filter(|seconds| *seconds > 0)?;
+        name.eq_ignore_ascii_case("wait")
+            .then(|| Duration::from_secs(seconds.min(LONGEST_S)))
+    })
+}
+
+/// The generation once it is terminal, or `None` if it is not by the end of `wait`.
+async fn wait_for_end(app: &App, id: GenerationId, wait: Duration) -> ApiResult<Option<Generation>> {
+    let mut changes = app.store.watch(id);
+    let end = tokio::time::Instant::now() + wait;
+    loop {
+        match app.store.generation(id).await? {
+            Some(generation) if generation.phase().is_terminal() => return Ok(Some(generation)),
+            Some(_) => {}
+            None => return Ok(None),
+        }
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { changes = app.store.watch(id) },
+            () = tokio::time::sleep_until(end) => return Ok(None),
+            () = app.drain.cancelled() => return Ok(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_wait_preference() {
+        let check = |values: &[&'static str], expected: Option<u64>| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("prefer", HeaderValue::from_static(value));
+            }
+            assert_eq!(
+                preferred_wait(&headers),
+                expected.map(Duration::from_secs),
+                "{values:?}"
+            );
+        };
+        check(&[], None);
+        check(&["wait"], Some(60));
+        check(&["wait=5"], Some(5));
+        check(&["Wait = 5"], Some(5));
+        check(&["wait=3600"], Some(60));
+        check(&["respond-async, wait=10"], Some(10));
+        check(&["respond-async", "wait=10; foo"], Some(10));
+        check(&["wait=0"], None);
+        check(&["wait=-1"], None);
+        check(&["wait=soon"], None);
+        check(&["respond-async"], None);
+    }
+}

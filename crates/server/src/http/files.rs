@@ -1,0 +1,283 @@
+//! Results, behind URLs that are signed and expire. The signature is the capability: no key is asked for.
+
+use std::io::SeekFrom;
+
+use axum::{
+    body::Body,
+    extract::{Path, Query, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use hmac::{Hmac, KeyInit, Mac};
+use kinora_domain::{BlobHash, Generation, GenerationId, Status, Timestamp};
+use sha2::Sha256;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio_util::io::ReaderStream;
+
+use super::{
+    App,
+    error::{ApiError, ApiResult},
+    generations::{Parameters, value_of},
+    wire::{FileKind, Links},
+};
+
+/// Signs and verifies the URLs of files.
+pub struct Signer {
+    secret: [u8; 32],
+}
+
+impl Signer {
+    /// A signer with the installation's own secret.
+    pub fn new(secret: [u8; 32]) -> Signer {
+        Signer { secret }
+    }
+
+    /// Path and query of a file that can be read until `expires`.
+    pub fn sign(&self, id: GenerationId, file_name: &str, expires: Timestamp) -> String {
+        let exp = expires.unix_seconds();
+        let signature =
+            BASE64_URL_SAFE_NO_PAD.encode(self.mac(&id.to_string(), file_name, exp).finalize().into_bytes());
+        format!("/files/{id}/{file_name}?exp={exp}&sig={signature}")
+    }
+
+    fn verify(&self, id: &str, file_name: &str, exp: i64, signature: &str) -> bool {
+        let Ok(signature) = BASE64_URL_SAFE_NO_PAD.decode(signature) else {
+            return false;
+        };
+        // Compared in constant time.
+        self.mac(id, file_name, exp).verify_slice(&signature).is_ok()
+    }
+
+    fn mac(&self, id: &str, file_name: &str, exp: i64) -> Hmac<Sha256> {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret).expect("HMAC takes keys of any length");
+        mac.update(format!("{id}/{file_name}\n{exp}").as_bytes());
+        mac
+    }
+}
+
+impl App {
+    /// Makes the URLs that answers carry, good from now on.
+    pub fn links(&self) -> Links<'_> {
+        Links {
+            public_url: &self.settings.public_url,
+            signer: &self.signer,
+            expires: (self.clock)().plus_ms(self.settings.url_life_ms),
+        }
+    }
+}
+
+/// GET and HEAD `/files/{generation_id}/{file_name}`
+pub async fn get_file(
+    State(app): State<App>,
+    Path((id, file_name)): Path<(String, String)>,
+    Query(parameters): Parameters,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let exp: i64 = value_of(&parameters, "exp")
+        .and_then(|exp| exp.parse().ok())
+        .unwrap_or(0);
+    let signature = value_of(&parameters, "sig").unwrap_or_default();
+    if !app.signer.verify(&id, &file_name, exp, signature) {
+        return Err(ApiError::forbidden(
+            "The signature of this URL is wrong; read the generation for a fresh URL.",
+        ));
+    }
+    if exp <= (app.clock)().unix_seconds() {
+        return Err(ApiError::forbidden(
+            "This URL has expired; read the generation for a fresh one.",
+        ));
+    }
+    let id: GenerationId = id.parse().map_err(|_| ApiError::not_found("file"))?;
+    let generation = app
+        .store
+        .generation(id)
+        .await?
+        .ok_or_else(|| ApiError::not_found("file"))?;
+    if generation.media_removed {
+        return Err(ApiError::media_removed());
+    }
+    let (blob, content_type) = find(&generation, &file_name).ok_or_else(|| ApiError::not_found("file"))?;
+    serve(&app, blob, content_type, &headers).await
+}
+
+/// The blob behind a file name of a finished generation.
+fn find(generation: &Generation, file_name: &str) -> Option<(BlobHash, &'static str)> {
+    let Status::Succeeded(success) = &generation.status else {
+        return None;
+    };
+    success
+        .artifacts
+        .iter()
+        .enumerate()
+        .find_map(|(index, artifact)| {
+            if file_name == FileKind::Video.name(generation.id, index) {
+                Some((artifact.video, "video/mp4"))
+            } else if file_name == FileKind::Poster.name(generation.id, index) {
+                Some((artifact.poster, "image/jpeg"))
+            } else {
+                None
+            }
+        })
+}
+
+async fn serve(
+    app: &App,
+    blob: BlobHash,
+    content_type: &'static str,
+    headers: &HeaderMap,
+) -> ApiResult<Response> {
+    let (file, length) = app
+        .blobs
+        .open_blob(blob)?
+        .ok_or_else(|| ApiError::internal(format!("blob {blob} is missing")))?;
+    let mut file = tokio::fs::File::from_std(file);
+    let etag = format!("\"{blob}\"");
+    let names = |name| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    };
+    let fixed = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
+        (header::ACCEPT_RANGES, HeaderValue::from_static("bytes")),
+        (
+            header::ETAG,
+            HeaderValue::from_str(&etag).expect("hexadecimal is ASCII"),
+        ),
+        (
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ),
+        (
+            header::CACHE_CONTROL,
+            HeaderValue::from_static("private, max-age=3600"),
+        ),
+    ];
+    if names(header::IF_NONE_MATCH)
+        .split(',')
+        .any(|tag| matches!(tag.trim(), "*") || tag.trim() == etag)
+    {
+        return Ok((StatusCode::NOT_MODIFIED, fixed).into_response());
+    }
+    // A range of an older file would be spliced into this one.
+    let if_range = names(header::IF_RANGE);
+    let range = if if_range.is_empty() || if_range == etag {
+        names(header::RANGE)
+    } else {
+        ""
+    };
+    match Range::parse(range, length) {
+        Range::Whole => {
+            let length = [(header::CONTENT_LENGTH, HeaderValue::from(length))];
+            Ok((
+                StatusCode::OK,
+                fixed,
+                length,
+                Body::from_stream(ReaderStream::with_capacity(file, CHUNK)),
+            )
+                .into_response())
+        }
+        Range::Unsatisfiable => {
+            let range = [(header::CONTENT_RANGE, text(format!("bytes */{length}")))];
+            Ok((StatusCode::RANGE_NOT_SATISFIABLE, range).into_response())
+        }
+        Range::Part { first, last } => {
+            file.seek(SeekFrom::Start(first))
+                .await
+                .map_err(ApiError::internal)?;
+            let part = file.take(last - first + 1);
+            let range = [
+                (header::CONTENT_LENGTH, HeaderValue::from(last - first + 1)),
+                (
+                    header::CONTENT_RANGE,
+                    text(format!("bytes {first}-{last}/{length}")),
+                ),
+            ];
+            let body = Body::from_stream(ReaderStream::with_capacity(part, CHUNK));
+            Ok((StatusCode::PARTIAL_CONTENT, fixed, range, body).into_response())
+        }
+    }
+}
+
+/// Bytes read from a file at a time.
+const CHUNK: usize = 64 * 1024;
+
+fn text(value: String) -> HeaderValue {
+    HeaderValue::from_str(&value).expect("digits are ASCII")
+}
+
+/// What a `Range` header asks of a file. Several ranges at once are answered with the whole.
+#[derive(Debug, PartialEq, Eq)]
+enum Range {
+    Whole,
+    Part { first: u64, last: u64 },
+    Unsatisfiable,
+}
+
+impl Range {
+    fn parse(header: &str, length: u64) -> Range {
+        let Some((first, last)) = header
+            .strip_prefix("bytes=")
+            .and_then(|spec| spec.trim().split_once('-'))
+        else {
+            return Range::Whole;
+        };
+        let end = length.saturating_sub(1);
+        let (first, last) = match (first.parse::<u64>(), last.parse::<u64>()) {
+            (Ok(first), Ok(last)) if first <= last => (first, last.min(end)),
+            (Ok(first), Err(_)) if last.is_empty() => (first, end),
+            (Err(_), Ok(0)) if first.is_empty() => return Range::Unsatisfiable,
+            (Err(_), Ok(suffix)) if first.is_empty() => (length.saturating_sub(suffix), end),
+            // Not a range this server understands: the header is ignored, as the standard says.
+            _ => return Range::Whole,
+        };
+        if first >= length {
+            Range::Unsatisfiable
+        } else {
+            Range::Part { first, last }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges() {
+        let check = |header, expected| assert_eq!(Range::parse(header, 100), expected, "{header}");
+        let part = |first, last| Range::Part { first, last };
+        check("", Range::Whole);
+        check("bytes=0-0", part(0, 0));
+        check("bytes=0-99", part(0, 99));
+        check("bytes=10-", part(10, 99));
+        check("bytes=90-200", part(90, 99));
+        check("bytes=-10", part(90, 99));
+        check("bytes=-1000", part(0, 99));
+        check("bytes=-0", Range::Unsatisfiable);
+        check("bytes=100-", Range::Unsatisfiable);
+        check("bytes=5-2", Range::Whole);
+        check("bytes=0-1,5-6", Range::Whole);
+        check("bytes=a-b", Range::Whole);
+        check("items=0-1", Range::Whole);
+        assert_eq!(Range::parse("bytes=0-", 0), Range::Unsatisfiable);
+    }
+
+    #[test]
+    fn a_signature_covers_id_name_and_end() {
+        let signer = Signer::new([7; 32]);
+        let id = GenerationId::new(Timestamp(1), 1);
+        let url = signer.sign(id, "poster.jpg", Timestamp(5_000));
+        let (_, signature) = url.split_once("&sig=").expect("signed");
+        let id = id.to_string();
+        assert!(signer.verify(&id, "poster.jpg", 5, signature));
+        assert!(!signer.verify(&id, "poster.jpg", 6, signature));
+        assert!(!signer.verify(&id, "poster2.jpg", 5, signature));
+        assert!(!signer.verify("gen_x", "poster.jpg", 5, signature));
+        assert!(!signer.verify(&id, "poster.jpg", 5, "AAAA"));
+        assert!(!signer.verify(&id, "poster.jpg", 5, "§"));
+        assert!(!Signer::new([8; 32]).verify(&id, "poster.jpg", 5, signature));
+    }
+}

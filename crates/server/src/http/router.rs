@@ -1,0 +1,153 @@
+//! Which path leads where.
+
+use axum::{
+    Router,
+    extract::{MatchedPath, Request, State},
+    http::{HeaderName, HeaderValue, Method},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{delete, get, post},
+};
+use tracing::Instrument;
+
+use super::{
+    App,
+    auth::{self, Access},
+    create, credits,
+    error::ApiError,
+    events, files, generations, health, models, openapi,
+    rate::RateKind,
+};
+
+/// Every route of the API, for the check that the document names them all.
+pub const ROUTES: &[(&str, &str)] = &[
+    ("post", "/generation/wan/wan-v2.7-video"),
+    ("post", "/generation/sse/wan/wan-v2.7-video"),
+    ("post", "/generation/wan/wan-v2.7/edit-video"),
+    ("post", "/generation/sse/wan/wan-v2.7/edit-video"),
+    ("post", "/generation/quote/wan/wan-v2.7-video"),
+    ("get", "/generation/{id}"),
+    ("delete", "/generation/{id}"),
+    ("post", "/generation/{id}/cancel"),
+    ("get", "/generation/{id}/events"),
+    ("get", "/generations"),
+    ("get", "/generations/running"),
+    ("get", "/credits"),
+    ("get", "/credits/entries"),
+    ("get", "/models"),
+];
+
+/// Where the API begins.
+pub const BASE: &str = "/api/v1";
+
+/// All of the server's paths but `/metrics`.
+pub fn router(app: App) -> Router {
+    let guarded =
+        |rate, writes| middleware::from_fn_with_state((app.clone(), Access { rate, writes }), auth::admit);
+    // Literal routes stand beside `/generation/{id}`; ids start with `gen_`, which no provider does.
+    let creating = Router::new()
+        .route("/generation/wan/wan-v2.7-video", post(create::create_generation))
+        .route(
+            "/generation/sse/wan/wan-v2.7-video",
+            post(create::stream_generation),
+        )
+        .route("/generation/wan/wan-v2.7/edit-video", post(create::create_edit))
+        .route(
+            "/generation/sse/wan/wan-v2.7/edit-video",
+            post(create::stream_edit),
+        )
+        .route_layer(guarded(RateKind::Create, true));
+    let quoting = Router::new()
+        .route(
+            "/generation/quote/wan/wan-v2.7-video",
+            post(create::quote_generation),
+        )
+        .route_layer(guarded(RateKind::Create, false));
+    let polling = Router::new()
+        .route("/generation/{id}", get(generations::get_generation))
+        .route("/generation/{id}/events", get(events::stream_events))
+        .route_layer(guarded(RateKind::Get, false));
+    let ending = Router::new()
+        .route("/generation/{id}", delete(generations::delete_generation))
+        .route("/generation/{id}/cancel", post(generations::cancel_generation))
+        .route_layer(guarded(RateKind::Read, true));
+    let reading = Router::new()
+        .route("/generations", get(generations::list_generations))
+        .route("/generations/running", get(generations::list_running_generations))
+        .route("/credits", get(credits::get_credits))
+        .route("/credits/entries", get(credits::list_credit_entries))
+        .route("/models", get(models::list_models))
+        .route_layer(guarded(RateKind::Read, false));
+
+    let api = creating
+        .merge(quoting)
+        .merge(polling)
+        .merge(ending)
+        .merge(reading);
+    Router::new()
+        .nest(BASE, api)
+        .route("/files/{generation_id}/{file_name}", get(files::get_file))
+        .route("/openapi.json", get(openapi::get_openapi))
+        .route("/healthz", get(health::get_health))
+        .route("/readyz", get(health::get_readiness))
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        .layer(middleware::from_fn(observe))
+        .with_state(app)
+}
+
+/// The router of the metrics listener.
+pub fn metrics_router(app: App) -> Router {
+    Router::new()
+        .route("/metrics", get(health::get_metrics))
+        .with_state(app)
+}
+
+/// A POST to a model that is not offered is told so; everything else is unknown.
+async fn unknown_path(State(app): State<App>, request: Request) -> Response {
+    let model = request.uri().path().strip_prefix("/api/v1/generation/");
+    match model {
+        Some(model) if request.method() == Method::POST && model.contains('/') => {
+            match auth::authenticate(&app, request.headers()).await {
+                Ok(_) => {
+                    ApiError::unsupported_model(model.strip_prefix("sse/").unwrap_or(model)).into_response()
+                }
+                Err(error) => error.into_response(),
+            }
+        }
+        Some(_) | None => ApiError::not_found("path").into_response(),
+    }
+}
+
+/// Names, measures and logs every request.
+async fn observe(request: Request, next: Next) -> Response {
+    const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+    let started = std::time::Instant::now();
+    let id = request_id();
+    let method = request.method().clone();
+    // The pattern, not the path: metrics stay few, and signed URLs stay out of the log.
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "unknown".to_owned(), |path| path.as_str().to_owned());
+
+    let span = tracing::info_span!("request", id = %id);
+    let mut response = next.run(request).instrument(span.clone()).await;
+
+    let (status, seconds) = (response.status().as_u16(), started.elapsed().as_secs_f64());
+    let labels = [
+        ("method", method.to_string()),
+        ("route", route.clone()),
+        ("status", status.to_string()),
+    ];
+    metrics::histogram!("kinora_http_request_seconds", &labels).record(seconds);
+    span.in_scope(|| tracing::debug!(%method, route, status, seconds, "{method} {route} answered {status}"));
+    response
+        .headers_mut()
+        .insert(REQUEST_ID, HeaderValue::from_str(&id).expect("ids are ASCII"));
+    response
+}
+
+fn request_id() -> String {
+    format!("req_{:032x}", rand::random::<u128>())
+}

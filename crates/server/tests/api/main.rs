@@ -1,0 +1,11 @@
+//! The contract, held against the real binary over real sockets. One integration binary; each file a part of the
+//! contract, each test a Kinora of its own, and the ledger audited at its end.
+
+mod house;
+mod media;
+
+mod hostile;
+mod lifecycle;
+mod money;
+mod rules;
+mod streams;
