@@ -344,6 +344,12 @@ struct Stream {
 }
 
 impl Stream {
+    /// A second in ticks: for more no picture counts, since how long the last one lasts is but a claim.
+    fn second(&self) -> i64 {
+        let (numerator, denominator) = self.tick;
+        i64::try_from(denominator / numerator.max(1)).unwrap_or(i64::MAX)
+    }
+
     fn duration_ms(&self) -> u64 {
         let (numerator, denominator) = self.tick;
         // Pictures before zero are decoded but cut away by the file's edit list.
@@ -436,7 +442,9 @@ impl Streams {
         stream.packets += 1;
         self.packets += 1;
         stream.start = Some(stream.start.map_or(shown, |start| start.min(shown)));
-        stream.end = stream.end.max(shown.saturating_add(length.max(0)));
+        stream.end = stream
+            .end
+            .max(shown.saturating_add(length.clamp(0, stream.second())));
     }
 }
 

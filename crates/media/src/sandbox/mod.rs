@@ -79,7 +79,7 @@ impl Launcher {
     }
 
     /// The command that starts `program`, an absolute path, confined. Its environment is empty but for what makes
-    /// output predictable; its working directory is the root.
+    /// output predictable.
     pub fn command<S: AsRef<OsStr>>(
         &self,
         confinement: &Confinement,
@@ -99,11 +99,7 @@ impl Launcher {
 
     fn start(&self, verb: &str, confinement: &Confinement) -> Command {
         let mut command = Command::new(&self.executable);
-        command
-            .env_clear()
-            .current_dir("/")
-            .arg(verb)
-            .args(confinement.to_args());
+        command.env_clear().arg(verb).args(confinement.to_args());
         command
     }
 }
