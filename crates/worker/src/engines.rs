@@ -33,6 +33,19 @@ pub struct EngineFactory {
     pub build: BuildEngine,
 }
 
+impl EngineFactory {
+    /// Engines of this offer, each built by a call of `build`.
+    pub fn new(
+        offer: Offer,
+        build: impl Fn() -> Result<Box<dyn Engine>, EngineError> + Send + Sync + 'static,
+    ) -> EngineFactory {
+        EngineFactory {
+            offer,
+            build: Arc::new(build),
+        }
+    }
+}
+
 /// The engines of one slot.
 pub(crate) struct Engines {
     factories: Arc<[EngineFactory]>,

@@ -52,7 +52,7 @@ impl Default for HousekeepingOptions {
     }
 }
 
-/// How many generations' media are removed at one go; the next go comes soon.
+/// How many generations' media are removed at one go.
 const REMOVE_AT_ONCE: usize = 200;
 
 impl Housekeeping {
@@ -119,22 +119,25 @@ impl Housekeeping {
             return;
         };
         let now = (self.clock)();
-        let due = self
-            .store
-            .with_media_finished_before(now.minus_ms(retention_ms), REMOVE_AT_ONCE)
-            .await;
-        let due = due.unwrap_or_else(|error| {
-            warn!("Looking for media kept long enough failed: {}", chain(&error));
-            Vec::new()
-        });
-        for (account, id) in due {
-            match self.store.remove_media(account, id, now).await {
-                Ok(_) => {
-                    info!(generation.id = %id, "The media of {id} were kept long enough and are removed")
+        let before = now.minus_ms(retention_ms);
+        loop {
+            let due = match self
+                .store
+                .with_media_finished_before(before, REMOVE_AT_ONCE)
+                .await
+            {
+                Ok(due) => due,
+                Err(error) => return warn!("Looking for media kept long enough failed: {}", chain(&error)),
+            };
+            let last = due.len() < REMOVE_AT_ONCE;
+            for (account, id) in due {
+                if let Err(error) = self.store.remove_media(account, id, now).await {
+                    return warn!(generation.id = %id, "Removing the media of {id} failed: {}", chain(&error));
                 }
-                Err(error) => {
-                    warn!(generation.id = %id, "Removing the media of {id} failed: {}", chain(&error));
-                }
+                info!(generation.id = %id, "The media of {id} were kept long enough and are removed");
+            }
+            if last {
+                return;
             }
         }
     }

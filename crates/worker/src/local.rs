@@ -138,6 +138,7 @@ pub async fn generate(
         source,
     })?;
     let (meter, wish) = (Meter::new(spec.n), Stop::default());
+    let _end_with_this = wish.when_dropped();
     let task = Task {
         spec,
         offer: &offer,

@@ -185,6 +185,10 @@ impl Worker {
 impl Shared {
     /// One slot: claim, carry, again.
     async fn slot(self: Arc<Self>, shutdown: CancellationToken) {
+        if self.offers.is_empty() {
+            warn!("There is no engine to work with; the worker waits for its end");
+            return shutdown.cancelled().await;
+        }
         let mut engines = Engines::new(Arc::clone(&self.engines));
         let bell = self.store.queue_bell();
         while !shutdown.is_cancelled() {
@@ -234,6 +238,7 @@ impl Shared {
             Status::Queued { .. } | Status::Succeeded(_) | Status::Failed(_) | Status::Canceled => started,
         };
         let (meter, stop) = (Meter::new(generation.spec.n), Stop::default());
+        let _end_with_this = stop.when_dropped();
         let pulse = Pulse {
             store: Arc::clone(&self.store),
             lease,
@@ -340,12 +345,11 @@ impl Shared {
             // Whatever failed after a wish to stop failed because of it, or no longer matters.
             (Err(_), Some(StopReason::Canceled)) => return Some(Outcome::Stopped),
             (Err(_), Some(StopReason::ShutDown)) => return Some(Outcome::GivenBack),
+            // An engine that stops unasked has made no clip, and would do so again.
+            (Err(AttemptError::Stopped), None) => AttemptError::NoClip,
             (Err(error), None) => error,
         };
-        // An engine that stops unasked has given up the attempt, not the generation.
-        let Some(failure) = error.failure() else {
-            return Some(Outcome::GivenBack);
-        };
+        let failure = error.failure()?;
         let again = error.retryable() && attempts < self.options.attempts_max;
         let retry_at = again.then(|| (self.clock)().plus_ms(self.options.retry_after_ms(id, attempts)));
         let what_next = if again {

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::error::AttemptError;
 
@@ -33,6 +33,12 @@ impl Stop {
         // A second reason changes nothing: the attempt ends anyway.
         let _ = self.reason.set(reason);
         self.token.cancel();
+    }
+
+    /// Asks for an end, without a reason, when the guard is dropped: threads must not outlive an attempt that is
+    /// itself dropped half way.
+    pub(crate) fn when_dropped(&self) -> DropGuard {
+        self.token.clone().drop_guard()
     }
 
     pub(crate) fn reason(&self) -> Option<StopReason> {
