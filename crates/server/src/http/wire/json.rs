@@ -425,7 +425,7 @@ mod tests {
     #[test]
     fn a_webhook_is_read_and_an_empty_one_is_none() {
         let check = |text: &str, expected: Option<&str>| {
-            let body = parse(VIDEO, text.as_bytes()).ok().expect("a body");
+            let body = parse(VIDEO, text.as_bytes()).expect("a body");
             assert_eq!(body.webhook_url.as_deref(), expected, "{text}");
         };
         check(

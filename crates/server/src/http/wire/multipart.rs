@@ -32,9 +32,9 @@ use super::{
 };
 
 /// The most parts of a body.
-pub const PARTS_MAX: usize = 64;
+const PARTS_MAX: usize = 64;
 /// The largest text part, in bytes.
-pub const TEXT_BYTES_MAX: usize = 64 * 1024;
+const TEXT_BYTES_MAX: usize = 64 * 1024;
 /// The most that is read in search of the next part, in bytes: room for headers, and for what came in one go.
 const UNREAD_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -635,7 +635,6 @@ mod tests {
         ];
         let parsed = read_bytes(&disk, Model::WanVideo, body(parts))
             .await
-            .ok()
             .expect("taken");
         let shown: Vec<String> = parsed
             .draft
@@ -739,7 +738,6 @@ mod tests {
         let file: (&str, &[u8]) = ("name=\"image_url\"; filename=\"a.png\"", b"a");
         let parsed = read_bytes(&disk, Model::WanEdit, body(&[file]))
             .await
-            .ok()
             .expect("taken");
         assert!(parsed.uploads.is_empty());
         assert_eq!(parsed.draft.image, None);
@@ -878,7 +876,6 @@ mod tests {
         let hash = async |parts: &[(&str, &[u8])]| {
             read_bytes(&disk, Model::WanVideo, body(parts))
                 .await
-                .ok()
                 .expect("taken")
                 .payload_hash
         };

@@ -19,6 +19,7 @@ use utoipa::ToSchema;
 use super::{json, multipart};
 
 /// A create body, right in its types.
+#[derive(Debug)]
 pub struct ParsedBody {
     /// The request. Its uploads stand in it as stored inputs of unknown length.
     pub draft: Draft,
@@ -31,6 +32,7 @@ pub struct ParsedBody {
 }
 
 /// A file that came as a part of the body.
+#[derive(Debug)]
 pub struct Upload {
     /// The member it was sent under.
     pub member: Member,

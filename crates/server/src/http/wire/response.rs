@@ -406,7 +406,11 @@ fn shown_progress(generation: &Generation) -> f32 {
 
 /// A fraction that JSON can carry: no NaN, nothing below 0 or above 1.
 fn within_one(fraction: f32) -> f32 {
-    fraction.max(0.0).min(1.0)
+    if fraction.is_nan() {
+        0.0
+    } else {
+        fraction.clamp(0.0, 1.0)
+    }
 }
 
 /// The result of a generation.

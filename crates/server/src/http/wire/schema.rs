@@ -429,9 +429,7 @@ fn property(row: &Row, form: Form) -> Schema {
         ),
         Kind::Medium { image, null } => match form {
             Form::Json => described(url(image), doc, null, None),
-            Form::Multipart => AnyOfBuilder::from(file_or_url(image))
-                .description(Some(doc))
-                .into(),
+            Form::Multipart => file_or_url(image).description(Some(doc)).into(),
         },
         Kind::MediaList { image } => {
             let item = match form {
