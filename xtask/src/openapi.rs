@@ -14,6 +14,8 @@ pub(crate) fn run() -> Outcome {
         "--quiet",
         "--package",
         "kinora-server",
+        "--bin",
+        "kinora",
         "--",
         "openapi",
     ]))?;
