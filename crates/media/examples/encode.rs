@@ -61,7 +61,7 @@ fn picture(width: u32, height: u32, number: u32) -> Vec<u8> {
             grain ^= grain << 13;
             grain ^= grain >> 17;
             grain ^= grain << 5;
-            let edge = if (x + number * 8) / 96 % 2 == 0 { 40 } else { 0 };
+            let edge = (x + number * 8) / 96 % 2 * 40;
             let noise = grain % 6;
             rgb.extend(
                 [

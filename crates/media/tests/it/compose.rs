@@ -461,3 +461,56 @@ fn a_poster_decodes_to_the_first_frame() {
         &frame.rgb[..3]
     );
 }
+
+#[test]
+fn memory_does_not_grow_with_the_clip() {
+    let toolbox = toolbox();
+    let peak_kb = |num_frames: u32| {
+        let folder = Folder::new();
+        let output = folder.path("clip.mp4");
+        let frames = FrameFormat {
+            width: 320,
+            height: 240,
+            fps: Fps::new(30),
+        };
+        let sound = folder.make("sound.wav", "-f lavfi -i sine=d=30");
+        let options = ClipOptions {
+            sound: Sound::From {
+                path: sound,
+                start_ms: 0,
+            },
+            ..ClipOptions::new(320, 240, num_frames)
+        };
+        let mut encoder = Encoder::start(&toolbox, frames, options, &output).unwrap();
+        for number in 0..num_frames {
+            encoder.push(&[number as u8; 320 * 240 * 3]).unwrap();
+        }
+        // Before the input ends the child still runs: its high-water mark so far is the clip's.
+        let child = peak_of_process_with(output.to_str().unwrap());
+        encoder.finish().unwrap();
+        child + peak_kb_of("/proc/self")
+    };
+    let (short, long) = (peak_kb(90), peak_kb(900));
+    assert!(long < short + 16 * 1024, "3 s: {short} kB, 30 s: {long} kB");
+}
+
+fn peak_of_process_with(argument: &str) -> u64 {
+    let names = |path: &Path| {
+        fs::read(path.join("cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(argument))
+    };
+    let processes = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    let process = processes
+        .into_iter()
+        .find(|path| names(path))
+        .expect("the child runs until its input ends");
+    peak_kb_of(process.to_str().unwrap())
+}
+
+fn peak_kb_of(process: &str) -> u64 {
+    let status = fs::read_to_string(format!("{process}/status")).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
