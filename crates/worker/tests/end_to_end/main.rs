@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 mod failures;
+mod keeping;
 mod local;
 mod money;
 mod stops;
+mod stumbles;
 mod support;
 mod workflows;

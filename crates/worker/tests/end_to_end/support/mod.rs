@@ -2,6 +2,7 @@
 
 pub(crate) mod clips;
 pub(crate) mod fixtures;
+pub(crate) mod flaky;
 pub(crate) mod http;
 
 use std::{
@@ -53,6 +54,7 @@ pub(crate) struct World {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) blobs: Arc<Blobs>,
     pub(crate) account: AccountId,
+    seen_by_worker: Arc<dyn Store>,
     keeper: JoinHandle<()>,
     leaving: CancellationToken,
 }
@@ -63,6 +65,11 @@ pub(crate) fn now() -> Timestamp {
 
 impl World {
     pub(crate) async fn new() -> World {
+        World::with(None).await
+    }
+
+    /// A world whose worker meets a store that stumbles.
+    pub(crate) async fn with(stumbles: Option<Arc<flaky::Stumbles>>) -> World {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("kinora.db"), SqliteOptions::default()).unwrap();
         let store: Arc<dyn Store> = Arc::new(store);
@@ -85,6 +92,13 @@ impl World {
             note: None,
         };
         store.grant(grant, now()).await.unwrap();
+        let seen_by_worker = match stumbles {
+            Some(stumbles) => Arc::new(flaky::Flaky {
+                store: Arc::clone(&store),
+                stumbles,
+            }),
+            None => Arc::clone(&store),
+        };
         let leaving = CancellationToken::new();
         let keeping = Housekeeping {
             store: Arc::clone(&store),
@@ -102,6 +116,7 @@ impl World {
             store,
             blobs,
             account,
+            seen_by_worker,
             keeper,
             leaving,
         }
@@ -256,7 +271,7 @@ impl World {
         change(&mut options);
         let worker = Worker::new(WorkerParts {
             id: WorkerId::new(now(), rand::random()),
-            store: Arc::clone(&self.store),
+            store: Arc::clone(&self.seen_by_worker),
             blobs: Arc::clone(&self.blobs),
             toolbox: TOOLBOX.clone(),
             fetcher: fetcher(),

@@ -1,0 +1,150 @@
+//! A store that fails as often as it is told to, and else is the real one.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use async_trait::async_trait;
+use kinora_domain::{AccountId, BlobHash, EntryId, Generation, GenerationId, KeyId, Progress, Timestamp};
+use kinora_store::{
+    Account, Balance, Canceled, Claim, Claimed, Entry, Finding, Finished, GenerationPage, Heartbeat, Key,
+    LeaseKey, MediaRemoved, NewGrant, Outcome, Page, QueueDepth, Recovered, Result, StatusEvent, Store,
+    StoreError, Submission, Submitted,
+};
+use tokio::sync::{Notify, watch};
+
+/// How often what is still to fail.
+#[derive(Default)]
+pub(crate) struct Stumbles {
+    pub(crate) claims: AtomicU32,
+    pub(crate) heartbeats: AtomicU32,
+    pub(crate) finishes: AtomicU32,
+}
+
+pub(crate) struct Flaky {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) stumbles: Arc<Stumbles>,
+}
+
+fn stumble(left: &AtomicU32) -> Result<()> {
+    let spent = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+    if spent.is_ok() {
+        Err(StoreError::Closed)
+    } else {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Store for Flaky {
+    async fn claim(&self, claim: Claim, now: Timestamp) -> Result<Option<Claimed>> {
+        stumble(&self.stumbles.claims)?;
+        self.store.claim(claim, now).await
+    }
+    async fn heartbeat(
+        &self,
+        lease: LeaseKey,
+        progress: Option<Progress>,
+        lease_ms: u64,
+        now: Timestamp,
+    ) -> Result<Heartbeat> {
+        stumble(&self.stumbles.heartbeats)?;
+        self.store.heartbeat(lease, progress, lease_ms, now).await
+    }
+    async fn finish(&self, lease: LeaseKey, outcome: Outcome, now: Timestamp) -> Result<Finished> {
+        stumble(&self.stumbles.finishes)?;
+        self.store.finish(lease, outcome, now).await
+    }
+
+    async fn create_account(&self, account: Account) -> Result<()> {
+        self.store.create_account(account).await
+    }
+    async fn account_by_name(&self, name: &str) -> Result<Option<Account>> {
+        self.store.account_by_name(name).await
+    }
+    async fn account(&self, id: AccountId) -> Result<Option<Account>> {
+        self.store.account(id).await
+    }
+    async fn accounts(&self) -> Result<Vec<Account>> {
+        self.store.accounts().await
+    }
+    async fn create_key(&self, key: Key) -> Result<()> {
+        self.store.create_key(key).await
+    }
+    async fn key_by_hash(&self, hash: [u8; 32]) -> Result<Option<Key>> {
+        self.store.key_by_hash(hash).await
+    }
+    async fn keys(&self, account: Option<AccountId>) -> Result<Vec<Key>> {
+        self.store.keys(account).await
+    }
+    async fn revoke_key(&self, id: KeyId, now: Timestamp) -> Result<bool> {
+        self.store.revoke_key(id, now).await
+    }
+    async fn secret(&self, name: &str, fresh: [u8; 32]) -> Result<[u8; 32]> {
+        self.store.secret(name, fresh).await
+    }
+    async fn submit(&self, submission: Submission, now: Timestamp) -> Result<Submitted> {
+        self.store.submit(submission, now).await
+    }
+    async fn cancel(&self, account: AccountId, id: GenerationId, now: Timestamp) -> Result<Option<Canceled>> {
+        self.store.cancel(account, id, now).await
+    }
+    async fn remove_media(
+        &self,
+        account: AccountId,
+        id: GenerationId,
+        now: Timestamp,
+    ) -> Result<Option<MediaRemoved>> {
+        self.store.remove_media(account, id, now).await
+    }
+    async fn recover(&self, attempts_max: u32, now: Timestamp) -> Result<Recovered> {
+        self.store.recover(attempts_max, now).await
+    }
+    async fn generation(&self, id: GenerationId) -> Result<Option<Generation>> {
+        self.store.generation(id).await
+    }
+    async fn generations(&self, account: AccountId, page: GenerationPage) -> Result<Page<Generation>> {
+        self.store.generations(account, page).await
+    }
+    async fn status_events(&self, id: GenerationId, after_seq: u64) -> Result<Vec<StatusEvent>> {
+        self.store.status_events(id, after_seq).await
+    }
+    async fn with_media_finished_before(
+        &self,
+        before: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(AccountId, GenerationId)>> {
+        self.store.with_media_finished_before(before, limit).await
+    }
+    async fn grant(&self, grant: NewGrant, now: Timestamp) -> Result<EntryId> {
+        self.store.grant(grant, now).await
+    }
+    async fn expire_grants(&self, now: Timestamp) -> Result<u64> {
+        self.store.expire_grants(now).await
+    }
+    async fn balance(&self, account: AccountId, now: Timestamp) -> Result<Balance> {
+        self.store.balance(account, now).await
+    }
+    async fn entries(&self, account: AccountId, limit: usize, before: Option<i64>) -> Result<Page<Entry>> {
+        self.store.entries(account, limit, before).await
+    }
+    async fn audit(&self) -> Result<Vec<Finding>> {
+        self.store.audit().await
+    }
+    fn watch(&self, id: GenerationId) -> watch::Receiver<u64> {
+        self.store.watch(id)
+    }
+    fn queue_bell(&self) -> Arc<Notify> {
+        self.store.queue_bell()
+    }
+    async fn queue_depth(&self) -> Result<QueueDepth> {
+        self.store.queue_depth().await
+    }
+    async fn is_referenced(&self, blob: BlobHash) -> Result<bool> {
+        self.store.is_referenced(blob).await
+    }
+    async fn ping(&self) -> Result<()> {
+        self.store.ping().await
+    }
+}
