@@ -25,18 +25,18 @@ fn stills_of_every_format() {
     let folder = Folder::new();
     let one = "-f lavfi -i testsrc2=s=320x256 -frames:v 1";
     let cases = [
-        ("a.jpg", format!("{one}"), Format::Jpeg),
+        ("a.jpg", one.to_owned(), Format::Jpeg),
         ("gray.jpg", format!("{one} -pix_fmt gray"), Format::Jpeg),
         (
             "full.jpg",
             format!("{one} -pix_fmt yuvj444p -q:v 1"),
             Format::Jpeg,
         ),
-        ("a.png", format!("{one}"), Format::Png),
+        ("a.png", one.to_owned(), Format::Png),
         ("alpha.png", format!("{one} -pix_fmt rgba"), Format::Png),
         ("deep.png", format!("{one} -pix_fmt rgba64be"), Format::Png),
         ("palette.png", format!("{one} -pix_fmt pal8"), Format::Png),
-        ("a.bmp", format!("{one}"), Format::Bmp),
+        ("a.bmp", one.to_owned(), Format::Bmp),
         ("alpha.bmp", format!("{one} -pix_fmt bgra"), Format::Bmp),
         ("lossy.webp", format!("{one} -c:v libwebp"), Format::Webp),
         (
