@@ -7,7 +7,7 @@ use std::{
     error::Error,
     path::PathBuf,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use kinora_domain::{
@@ -22,7 +22,11 @@ use tokio::task::JoinSet;
 
 type Failure = Box<dyn Error + Send + Sync>;
 
-const NOW: Timestamp = Timestamp(1_795_376_411_120);
+/// The real time: ids sort by it, and so new rows lie together, as they do in a server.
+fn now() -> Timestamp {
+    let since_epoch = UNIX_EPOCH.elapsed().unwrap_or_default();
+    Timestamp::EPOCH.plus_ms(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
@@ -36,7 +40,7 @@ async fn main() -> Result<(), Failure> {
         SqliteOptions::default(),
     )?);
     println!("open, with migration     {:>10.1} ms", millis(opened.elapsed()));
-    let account = AccountId::new(NOW, 1);
+    let account = AccountId::new(now(), 1);
     prepare(store.as_ref(), account).await?;
 
     for callers in [1, 8, 64] {
@@ -71,29 +75,29 @@ async fn prepare(store: &dyn Store, account: AccountId) -> Result<(), Failure> {
             id: account,
             name,
             running_max,
-            created_at: NOW,
+            created_at: now(),
         })
         .await?;
     let key = Key {
-        id: KeyId::new(NOW, 1),
+        id: KeyId::new(now(), 1),
         account,
         name: "bench".to_owned(),
         hash: [7; 32],
         scope: Scope::Full,
-        created_at: NOW,
+        created_at: now(),
         revoked_at: None,
     };
     store.create_key(key).await?;
     let grant = NewGrant {
         account,
-        id: GrantId::new(NOW, 1),
+        id: GrantId::new(now(), 1),
         entry_type: EntryType::Grant,
         bucket: Bucket::Permanent,
         credits: Credits(1_000_000_000),
         expires_at: None,
         note: None,
     };
-    store.grant(grant, NOW).await?;
+    store.grant(grant, now()).await?;
     Ok(())
 }
 
@@ -109,7 +113,7 @@ async fn submit_all(
         let store = Arc::clone(store);
         tasks.spawn(async move {
             for _ in 0..count / callers {
-                let submitted = store.submit(submission(account), NOW).await?;
+                let submitted = store.submit(submission(account), now()).await?;
                 if !matches!(submitted, Submitted::Created(_)) {
                     return Err(Failure::from(format!("{submitted:?}")));
                 }
@@ -134,7 +138,7 @@ async fn measure_claims(store: &Arc<SqliteStore>, account: AccountId, backlog: u
             let store = Arc::clone(store);
             tasks.spawn(async move {
                 for _ in 0..EACH / workers {
-                    store.claim(claim(), NOW).await?.ok_or("nothing to claim")?;
+                    store.claim(claim(), now()).await?.ok_or("nothing to claim")?;
                 }
                 Ok::<_, Failure>(())
             });
@@ -151,7 +155,7 @@ async fn measure_claims(store: &Arc<SqliteStore>, account: AccountId, backlog: u
 /// Claims and finishes everything.
 async fn drain(store: &dyn Store) -> Result<(), Failure> {
     loop {
-        let claims: Vec<_> = (0..256).map(|_| store.claim(claim(), NOW)).collect();
+        let claims: Vec<_> = (0..256).map(|_| store.claim(claim(), now())).collect();
         let claims = futures_util::future::try_join_all(claims).await?;
         let outcomes = claims.into_iter().flatten().map(|claimed| {
             let failure = kinora_domain::Failure {
@@ -164,7 +168,7 @@ async fn drain(store: &dyn Store) -> Result<(), Failure> {
                     failure,
                     retry_at: None,
                 },
-                NOW,
+                now(),
             )
         });
         if futures_util::future::try_join_all(outcomes).await?.is_empty() {
@@ -175,7 +179,7 @@ async fn drain(store: &dyn Store) -> Result<(), Failure> {
 
 async fn measure_reads(store: &dyn Store, account: AccountId) -> Result<(), Failure> {
     const READS: usize = 100_000;
-    let Submitted::Created(generation) = store.submit(submission(account), NOW).await? else {
+    let Submitted::Created(generation) = store.submit(submission(account), now()).await? else {
         return Err("not created".into());
     };
     let started = Instant::now();
@@ -189,7 +193,7 @@ async fn measure_reads(store: &dyn Store, account: AccountId) -> Result<(), Fail
     );
     let started = Instant::now();
     for _ in 0..READS {
-        store.balance(account, NOW).await?;
+        store.balance(account, now()).await?;
     }
     println!(
         "balance                  {:>10.1} µs",
@@ -200,7 +204,7 @@ async fn measure_reads(store: &dyn Store, account: AccountId) -> Result<(), Fail
 
 fn submission(account: AccountId) -> Submission {
     Submission {
-        id: GenerationId::new(NOW, rand::random()),
+        id: GenerationId::new(now(), rand::random()),
         account,
         model: Model::WanVideo,
         offer: OfferId("wan".to_owned()),
@@ -218,7 +222,7 @@ fn submission(account: AccountId) -> Submission {
         },
         price: Credits(50),
         priority: 0,
-        deadline: NOW.plus_ms(3_600_000),
+        deadline: now().plus_ms(3_600_000),
         queued_max: u32::MAX,
         idempotency: None,
         webhook_url: None,
@@ -227,7 +231,7 @@ fn submission(account: AccountId) -> Submission {
 
 fn claim() -> Claim {
     Claim {
-        worker: WorkerId::new(NOW, 1),
+        worker: WorkerId::new(now(), 1),
         offers: vec![OfferId("wan".to_owned())],
         lease_ms: 60_000,
         running_max: u32::MAX,

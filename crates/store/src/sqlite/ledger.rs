@@ -13,6 +13,9 @@ use crate::{Balance, NewGrant, Result, StoreError};
 
 const BUCKETS: [Bucket; 2] = [Bucket::Subscription, Bucket::Permanent];
 
+/// The most credits of one grant: exact as a number of JSON, and thousands of them do not overflow a sum.
+const GRANT_MAX: Credits = Credits(1_000_000_000_000_000);
+
 /// One entry before it is kept.
 pub(super) struct NewEntry<'a> {
     pub account: AccountId,
@@ -91,6 +94,10 @@ pub(super) fn grant(connection: &Connection, grant: &NewGrant, now: Timestamp) -
     }
     if super::accounts::by_id(connection, *account)?.is_none() {
         return Err(StoreError::UnknownAccount(*account));
+    }
+    if *credits > GRANT_MAX {
+        let (what, value) = ("a grant", credits.0);
+        return Err(StoreError::TooLarge { what, value });
     }
     let amount = signed("a grant", credits.0)?;
     if let Some(first) = given(connection, *id)? {

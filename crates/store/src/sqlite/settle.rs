@@ -67,8 +67,8 @@ fn shown(before: Progress, told: Progress, cancel_requested: bool) -> Progress {
         } else {
             told.stage
         },
-        // A number that is none is smaller than every other to `max`, and so is dropped.
-        fraction: before.fraction.max(told.fraction.min(1.0)),
+        // The first `max` drops what is not a number.
+        fraction: before.fraction.max(told.fraction).min(1.0),
     }
 }
 

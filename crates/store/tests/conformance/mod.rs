@@ -1,0 +1,81 @@
+//! What any back end of the store must do, as one body that each runs unchanged.
+//!
+//! Each scenario gets a store of its own and a [`World`] to speak to it through; after each, the audit must find
+//! nothing. Time is the world's: no scenario waits for a clock.
+
+mod crowd;
+mod ledger;
+mod life;
+mod lists;
+mod people;
+mod queue;
+mod random;
+mod watching;
+pub(crate) mod world;
+
+use std::{pin::Pin, sync::Arc};
+
+use kinora_store::Store;
+
+use world::World;
+
+type Scenario = fn(Arc<World>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+macro_rules! scenarios {
+    ($($module:ident::$name:ident),* $(,)?) => {
+        &[$((concat!(stringify!($module), "::", stringify!($name)), |world| Box::pin($module::$name(world)))),*]
+    };
+}
+
+const SCENARIOS: &[(&str, Scenario)] = scenarios![
+    people::accounts_are_found_by_name_and_id,
+    people::keys_are_found_by_hash_until_revoked,
+    people::a_secret_is_made_once,
+    ledger::a_hold_takes_the_subscription_first,
+    ledger::a_refused_submission_writes_nothing,
+    ledger::a_price_of_nothing_is_held_and_settled,
+    ledger::ended_grants_are_not_spent,
+    ledger::a_release_to_an_ended_grant_is_lost,
+    ledger::a_capture_is_at_most_the_hold,
+    ledger::a_grant_is_given_once,
+    ledger::grants_of_the_wrong_kind_are_refused,
+    ledger::entries_are_listed_newest_first,
+    life::every_spec_reads_back,
+    life::a_success_is_told_from_end_to_end,
+    life::an_idempotency_key_answers_for_itself,
+    life::a_retry_waits_and_goes_on,
+    life::a_generation_given_back_loses_no_attempt,
+    life::progress_never_goes_back,
+    life::a_lost_lease_writes_nothing,
+    life::cancel_ends_what_waits_and_stops_what_runs,
+    life::a_canceled_run_ends_canceled_whatever_its_worker_says,
+    life::media_are_kept_until_removed,
+    life::expired_leases_go_back_until_attempts_are_spent,
+    life::passed_deadlines_fail,
+    queue::first_come_first_served_by_priority,
+    queue::workers_get_only_their_offers,
+    queue::a_thousand_do_not_starve_one,
+    queue::accounts_take_turns_over_all_offers,
+    queue::a_newcomer_waits_one_round_at_most,
+    queue::running_caps_are_kept,
+    queue::the_depth_is_what_waits_and_runs,
+    lists::pages_of_generations_join_up,
+    lists::status_events_are_replayed,
+    watching::watchers_hear_of_their_generation_alone,
+    watching::the_bell_rings_for_work,
+    crowd::many_clients_never_overdraw_one_balance,
+    crowd::many_workers_never_share_a_generation,
+    crowd::one_idempotency_key_makes_one_generation,
+];
+
+/// Runs everything against stores that `make` opens, each empty.
+pub(crate) async fn conformance(make: impl Fn() -> Arc<dyn Store>) {
+    for (name, scenario) in SCENARIOS {
+        println!("{name}");
+        let world = Arc::new(World::new(make()));
+        scenario(Arc::clone(&world)).await;
+        world.assert_sound(name).await;
+    }
+}
+
+pub(crate) use random::random_interleavings;

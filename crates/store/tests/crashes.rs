@@ -1,0 +1,406 @@
+//! Dies at every place that has a name, once and twice in a row, and shows that a restart repairs everything.
+//!
+//! A story touches every transaction and every step of a blob. Wherever the process dies in it, the next one opens
+//! the same files, recovers, and tells the story again from its beginning, as clients and workers would. In the
+//! end the books must be what they are without any crash, and no file may be left over.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use kinora_domain::{
+    AccountId, Artifact, BlobHash, Bucket, Credits, Failure, FailureCode, Feature, FrameSize, Generation,
+    GenerationId, GenerationSpec, GrantId, KeyId, Model, OfferId, Origin, Phase, Progress, Resolution, Seed,
+    Source, Stage, StoredInput, Success, Timestamp, WorkerId, Workflow, ledger::EntryType,
+};
+use kinora_store::{
+    Account, Claim, Claimed, CrashHook, CrashPoint, Idempotency, Key, NewGrant, Outcome, Scope, Store,
+    StoreError, Submission, Submitted, TransactionName,
+    blobs::Blobs,
+    sqlite::{SqliteOptions, SqliteStore},
+};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+const START: Timestamp = Timestamp(1_795_348_800_000);
+const LEASE_MS: u64 = 60_000;
+const GRACE_MS: u64 = 3_600_000;
+const DAY_MS: u64 = 24 * 3_600_000;
+
+/// So many of the times that the story comes by a place are tried.
+const PASSES_MAX: u32 = 5;
+
+/// A process: everything that a crash takes away.
+struct Process {
+    store: SqliteStore,
+    blobs: Blobs,
+}
+
+impl Process {
+    fn start(folder: &Path, crash: Option<CrashHook>) -> Process {
+        let options = SqliteOptions {
+            crash: crash.clone(),
+            ..SqliteOptions::default()
+        };
+        Process {
+            store: SqliteStore::open(&folder.join("kinora.db"), options).unwrap(),
+            blobs: Blobs::open_with(&folder.join("blobs"), crash).unwrap(),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_crash_point_once_and_twice() {
+    // Stories mostly wait for the disk, and so are told side by side.
+    let at_once = Arc::new(Semaphore::new(16));
+    let mut stories = JoinSet::new();
+    for point in CrashPoint::all() {
+        for pass in 0..PASSES_MAX {
+            // Dies at the `pass`th time that the story comes by, and for the second run at the next, too.
+            for crashes in [1, 2] {
+                let at_once = Arc::clone(&at_once);
+                stories.spawn(async move {
+                    let _permit = at_once.acquire().await.unwrap();
+                    (point, survives(point, pass, crashes).await)
+                });
+            }
+        }
+    }
+    let survived = stories.join_all().await;
+    for point in CrashPoint::all() {
+        assert!(
+            survived.contains(&(point, true)),
+            "the story never comes by {point:?}"
+        );
+    }
+}
+
+/// Tells the story to its end through so many crashes. False if it came by that place too seldom to crash at all.
+async fn survives(point: CrashPoint, pass: u32, crashes: u32) -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    let passed = Arc::new(AtomicU32::new(0));
+    let hook: CrashHook = {
+        let passed = Arc::clone(&passed);
+        Arc::new(move |here| {
+            here == point && (pass..pass + crashes).contains(&passed.fetch_add(1, Ordering::SeqCst))
+        })
+    };
+    let what = format!("{point:?}, pass {pass}, {crashes} in a row");
+    let mut deaths = 0;
+    for life in 0.. {
+        assert!(life <= crashes, "{what}: more deaths than crashes");
+        // Each life begins long after the last, so that no lease of the dead is still good.
+        let now = START.plus_ms(u64::from(life) * 10 * LEASE_MS);
+        let process = Process::start(folder.path(), Some(Arc::clone(&hook)));
+        assert_sound(&process.store, &what).await;
+        match tell(&process, now).await {
+            Ok(()) => break,
+            Err(StoreError::Closed) => deaths += 1,
+            Err(error) => panic!("{what}: {error:?}"),
+        }
+    }
+    if deaths == 0 {
+        return false;
+    }
+    let process = Process::start(folder.path(), None);
+    tell_end(&process, &what).await;
+    assert_end(&process, folder.path(), &what).await;
+    true
+}
+
+/// The story. Every step of it may have been done already, by a process that died.
+async fn tell(process: &Process, now: Timestamp) -> Result<(), StoreError> {
+    let Process { store, blobs } = process;
+    store.recover(9, now).await?;
+    let account = people(store, now).await?;
+    store.secret("media", [5; 32]).await?;
+
+    let input = stage(blobs, b"an input").await?;
+    let kept = submit(store, account, "kept", input, now).await?;
+    let removed = submit(store, account, "removed", input, now).await?;
+    let canceled = submit(store, account, "canceled", input, now).await?;
+    let failed = submit(store, account, "failed", input, now).await?;
+    store.cancel(account, canceled, now).await?;
+    while let Some(Claimed {
+        generation,
+        lease,
+        attempts,
+    }) = store.claim(claim(now), now).await?
+    {
+        let progress = Progress {
+            stage: Stage::Denoising,
+            fraction: 0.5,
+        };
+        store.heartbeat(lease, Some(progress), LEASE_MS, now).await?;
+        let outcome = if generation.id == failed {
+            let failure = Failure {
+                code: FailureCode::EngineFailed,
+                message: "It broke.".to_owned(),
+            };
+            let retry_at = (attempts == 1).then(|| now.plus_ms(5));
+            Outcome::Failed { failure, retry_at }
+        } else {
+            let success = make(blobs, &generation).await?;
+            Outcome::Succeeded {
+                success,
+                charged: Credits(40),
+            }
+        };
+        store.finish(lease, outcome, now).await?;
+        store.recover(9, now.plus_ms(5)).await?;
+    }
+    store.remove_media(account, removed, now).await?;
+    store.expire_grants(now.plus_ms(DAY_MS)).await?;
+    assert!(store.generation(kept).await?.is_some());
+    // An orphan: made, and then the worker lost its lease.
+    stage(blobs, b"an orphan").await?;
+    let later = young_no_more();
+    blobs.sweep(store, GRACE_MS, later).await?;
+    Ok(())
+}
+
+async fn people(store: &SqliteStore, now: Timestamp) -> Result<AccountId, StoreError> {
+    let account = match store.account_by_name("alice").await? {
+        Some(account) => account.id,
+        None => {
+            let id = AccountId::new(now, 1);
+            let name = "alice".to_owned();
+            let account = Account {
+                id,
+                name,
+                running_max: None,
+                created_at: now,
+            };
+            store.create_account(account).await?;
+            id
+        }
+    };
+    for (n, name) in [(1, "old"), (2, "new")] {
+        if store.key_by_hash([n; 32]).await?.is_none() {
+            let key = Key {
+                id: KeyId::new(START, u128::from(n)),
+                account,
+                name: name.to_owned(),
+                hash: [n; 32],
+                scope: Scope::Full,
+                created_at: now,
+                revoked_at: None,
+            };
+            store.create_key(key).await?;
+        }
+    }
+    store.revoke_key(KeyId::new(START, 1), now).await?;
+    let ends = START.plus_ms(DAY_MS);
+    for (n, bucket, expires_at) in [
+        (1, Bucket::Subscription, Some(ends)),
+        (2, Bucket::Permanent, None),
+    ] {
+        let grant = NewGrant {
+            account,
+            id: GrantId::new(START, n),
+            entry_type: EntryType::Grant,
+            bucket,
+            credits: Credits(125),
+            expires_at,
+            note: None,
+        };
+        store.grant(grant, now).await?;
+    }
+    Ok(account)
+}
+
+async fn stage(blobs: &Blobs, bytes: &[u8]) -> Result<BlobHash, StoreError> {
+    let mut staging = blobs.stage()?;
+    staging.append(bytes).await?;
+    Ok(staging.commit().await?.0)
+}
+
+async fn submit(
+    store: &SqliteStore,
+    account: AccountId,
+    key: &str,
+    input: BlobHash,
+    now: Timestamp,
+) -> Result<GenerationId, StoreError> {
+    let image = Source::Stored(StoredInput {
+        blob: input,
+        origin: Origin::Upload {
+            file_name: "cat.png".to_owned(),
+        },
+        duration_ms: None,
+    });
+    let submission = Submission {
+        // A client that tries again gets a new id, unless its key is known.
+        id: GenerationId::new(now, rand::random()),
+        account,
+        model: Model::WanVideo,
+        offer: OfferId("wan".to_owned()),
+        spec: GenerationSpec {
+            feature: Feature::TextImage,
+            workflow: Workflow::Image { image, audio: None },
+            prompt: Some(key.to_owned()),
+            negative_prompt: None,
+            aspect_ratio: None,
+            resolution: Resolution::P720,
+            duration_s: 5,
+            prompt_expansion: false,
+            seed: Seed::from_entropy(1),
+            n: 1,
+        },
+        price: Credits(50),
+        priority: 0,
+        deadline: now.plus_ms(DAY_MS),
+        queued_max: 10,
+        idempotency: Some(Idempotency {
+            scope: "POST /x".to_owned(),
+            key: key.to_owned(),
+            payload: [0; 32],
+        }),
+        webhook_url: None,
+    };
+    match store.submit(submission, now).await? {
+        Submitted::Created(generation) | Submitted::Replayed(generation) => Ok(generation.id),
+        other => panic!("{key}: {other:?}"),
+    }
+}
+
+fn claim(now: Timestamp) -> Claim {
+    Claim {
+        worker: WorkerId::new(now, 1),
+        offers: vec![OfferId("wan".to_owned())],
+        lease_ms: LEASE_MS,
+        running_max: 10,
+    }
+}
+
+/// The same prompt makes the same clip.
+async fn make(blobs: &Blobs, generation: &Generation) -> Result<Success, StoreError> {
+    let prompt = generation.spec.prompt.as_deref().unwrap_or_default();
+    let artifact = Artifact {
+        video: stage(blobs, format!("the clip of {prompt}").as_bytes()).await?,
+        poster: stage(blobs, format!("the poster of {prompt}").as_bytes()).await?,
+        video_bytes: 1,
+        size: FrameSize {
+            width: 1280,
+            height: 720,
+        },
+        num_frames: 150,
+        seed: Seed::from_entropy(1),
+    };
+    Ok(Success {
+        artifacts: vec![artifact],
+        actual_prompt: None,
+        warnings: Vec::new(),
+    })
+}
+
+/// Blobs are as old as the machine's clock says: an hour and a grace from now, all of them are old.
+fn young_no_more() -> Timestamp {
+    let elapsed = std::time::UNIX_EPOCH.elapsed().unwrap();
+    Timestamp(elapsed.as_millis() as i64).plus_ms(2 * GRACE_MS)
+}
+
+/// What a server does sooner or later by itself.
+async fn tell_end(process: &Process, what: &str) {
+    let Process { store, blobs } = process;
+    let now = START.plus_ms(2 * DAY_MS);
+    store.recover(9, now).await.unwrap();
+    store.expire_grants(now).await.unwrap();
+    blobs.sweep(store, GRACE_MS, young_no_more()).await.unwrap();
+    let nothing = blobs.sweep(store, GRACE_MS, young_no_more()).await.unwrap();
+    assert_eq!(nothing, Default::default(), "{what}: swept twice");
+    assert_sound(store, what).await;
+}
+
+/// How the story ends, whatever happened on the way.
+async fn assert_end(process: &Process, folder: &Path, what: &str) {
+    let Process { store, blobs } = process;
+    let account = store.account_by_name("alice").await.unwrap().unwrap().id;
+    let page = kinora_store::GenerationPage {
+        limit: 100,
+        ..Default::default()
+    };
+    let generations = store.generations(account, page).await.unwrap().items;
+    let phases: BTreeMap<_, _> = generations
+        .iter()
+        .map(|generation| {
+            (
+                generation.spec.prompt.clone().unwrap_or_default(),
+                generation.phase(),
+            )
+        })
+        .collect();
+    let expected = [
+        ("canceled", Phase::Canceled),
+        ("failed", Phase::Failed),
+        ("kept", Phase::Succeeded),
+        ("removed", Phase::Succeeded),
+    ];
+    let expected = expected.map(|(prompt, phase)| (prompt.to_owned(), phase));
+    assert_eq!(phases, BTreeMap::from(expected), "{what}");
+    assert_eq!(generations.len(), 4, "{what}: one generation for each key");
+
+    // 250 given, 80 spent; the subscription paid first, and the rest of it has ended.
+    let balance = store.balance(account, START.plus_ms(2 * DAY_MS)).await.unwrap();
+    let available = (balance.available.subscription, balance.available.permanent);
+    assert_eq!((available, balance.held.total()), ((0, 125), 0), "{what}");
+    let entries = store.entries(account, 1000, None).await.unwrap().items;
+    let count = |kind| entries.iter().filter(|entry| entry.entry_type == kind).count();
+    let counts = [
+        EntryType::Grant,
+        EntryType::Hold,
+        EntryType::Capture,
+        EntryType::Release,
+    ]
+    .map(count);
+    assert_eq!(counts, [2, 4, 2, 2], "{what}");
+    let spent: i64 = generations
+        .iter()
+        .map(|generation| generation.usage.total())
+        .sum();
+    assert_eq!(spent, 80, "{what}");
+
+    let keys = store.keys(None).await.unwrap();
+    let revoked: Vec<bool> = keys.iter().map(|key| key.revoked_at.is_some()).collect();
+    assert_eq!(revoked, [true, false], "{what}");
+    assert_eq!(store.secret("media", [6; 32]).await.unwrap(), [5; 32], "{what}");
+
+    let mut needed = BTreeSet::new();
+    for bytes in ["an input", "the clip of kept", "the poster of kept"] {
+        needed.insert(blobs.path(stage(blobs, bytes.as_bytes()).await.unwrap()));
+    }
+    let left: BTreeSet<_> = files(&folder.join("blobs"))
+        .into_iter()
+        .filter(|path| !path.ends_with("lock"))
+        .collect();
+    assert_eq!(left, needed, "{what}: files");
+}
+
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
+        .collect()
+}
+
+async fn assert_sound(store: &SqliteStore, what: &str) {
+    let findings = store.audit().await.unwrap();
+    assert!(findings.is_empty(), "{what}: {findings:#?}");
+}
+
+#[test]
+fn every_transaction_has_two_places() {
+    let all = CrashPoint::all();
+    for name in TransactionName::ALL {
+        assert!(
+            all.contains(&CrashPoint::BeforeCommit(name)) && all.contains(&CrashPoint::AfterCommit(name))
+        );
+    }
+}
