@@ -79,7 +79,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "URL")]
     server: Option<String>,
     /// The key for that server [KINORA_API_KEY]
-    #[arg(long, value_name = "KEY", requires = "server")]
+    #[arg(long, value_name = "KEY")]
     api_key: Option<String>,
 }
 
@@ -111,6 +111,11 @@ pub(super) enum Medium {
 pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
     let config = common.load([flag("--engine", "engine.name", arguments.engine.as_deref())])?;
     logging::start(&config.log);
+    if arguments.api_key.is_some() && arguments.server.is_none() {
+        return Err(Failure::refused(
+            "--api-key is for --server: a video made here needs no key",
+        ));
+    }
     let server = arguments.server.clone();
     let api_key = arguments.api_key.clone();
     let output = arguments.output.clone();

@@ -299,8 +299,11 @@ async fn file_part(path: &Path) -> Outcome<Part> {
     Ok(Part::stream_with_length(file, length).file_name(name))
 }
 
+/// Members of one kind, by their names.
+type Members<T> = Vec<(&'static str, T)>;
+
 /// The members that were given: scalars, and media.
-fn members(request: Request) -> (Vec<(&'static str, Value)>, Vec<(&'static str, Medium)>) {
+fn members(request: Request) -> (Members<Value>, Members<Medium>) {
     let Request {
         prompt,
         negative_prompt,

@@ -1,0 +1,92 @@
+//! An empty folder becomes a server that can be asked, once; after that it stays as it is.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
+
+use crate::house::{House, names};
+
+#[test]
+fn makes_everything_once() {
+    let house = House::new();
+    let mut first = house.serve(&[]);
+    let key = first.key();
+    assert_eq!(mode(&house.data()), 0o700);
+    assert_eq!(mode(&house.folder.path().join("ready.json")), 0o600);
+    let (status, credits) = house.get(&first, "/credits", &key);
+    assert_eq!(
+        (status, &credits["subscription"], &credits["permanent"]),
+        (200, &1000.into(), &10_000.into())
+    );
+    assert!(
+        first
+            .process
+            .out()
+            .contains(&format!("Kinora answers at {}", first.url))
+    );
+    first.process.signal("TERM");
+    assert!(first.process.end().success());
+
+    let second = house.serve(&[]);
+    assert_eq!(second.key, None);
+    assert!(!second.process.out().contains("curl"));
+    let (status, again) = house.get(&second, "/credits", &key);
+    assert_eq!((status, again), (200, credits));
+    let keys = house.run(&["key", "list", "--json"]).json();
+    assert_eq!(keys["data"].as_array().unwrap().len(), 1);
+}
+
+/// The line is pasted into a shell as it stands, and a video comes back.
+#[test]
+fn prints_a_line_that_works() {
+    let house = House::new();
+    let server = house.serve(&[]);
+    let out = server.process.out();
+    let line = out
+        .lines()
+        .find(|line| line.trim_start().starts_with("curl "))
+        .unwrap_or_else(|| panic!("{out}"));
+    let said = Command::new("sh")
+        .args(["-c", &format!("{line} --silent --noproxy '*'")])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(said.stdout).unwrap();
+    let answer: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{line}\n{text}"));
+    let id = answer["id"].as_str().unwrap_or_else(|| panic!("{answer}"));
+    // A machine under load may need longer than the minute that the line waits.
+    let done = house.wait_for(&server, &server.key(), id, &["COMPLETED"]);
+    assert_eq!(done["data"]["video"]["height"], 720);
+}
+
+#[test]
+fn the_secret_is_kept_nowhere() {
+    let house = House::new();
+    let mut server = house.serve(&[("LOG__LEVEL", "trace")]);
+    let key = server.key();
+    house.get(&server, "/credits", &key);
+    server.process.signal("TERM");
+    assert!(server.process.end().success());
+    assert!(!server.process.err().contains(&key), "the log has the key");
+    for name in names(&house.data()) {
+        let path = house.data().join(name);
+        if path.is_file() {
+            let bytes = fs::read(&path).unwrap();
+            assert!(
+                !bytes.windows(key.len()).any(|window| window == key.as_bytes()),
+                "{}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn one_server_for_one_directory() {
+    let house = House::new();
+    let server = house.serve(&[]);
+    let said = house.run(&["serve", "--engine", "test-pattern", "--listen", "127.0.0.1:0"]);
+    said.expect(1, "another server (process ");
+    assert_eq!(house.get(&server, "/credits", &server.key()).0, 200);
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
