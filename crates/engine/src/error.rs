@@ -130,3 +130,73 @@ impl From<SinkError> for EngineError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_from_each_error() {
+        let secret = || "https://vendor.example/v1 refused key in /var/lib".to_owned();
+        let check = |error: EngineError, retryable: bool, expected: Option<(FailureCode, &str)>| {
+            assert_eq!(error.retryable(), retryable, "{error:?}");
+            let failure = error.failure();
+            let found = failure
+                .as_ref()
+                .map(|failure| (failure.code, failure.message.as_str()));
+            assert_eq!(found, expected);
+        };
+        let failed = "The video engine could not make the clip.";
+        let missing = MediaFailure::Read {
+            path: "/var/lib/kinora/clip".into(),
+            source: std::io::ErrorKind::NotFound.into(),
+        };
+        check(EngineError::Stopped, false, None);
+        check(
+            EngineError::of_medium(Member::VideoRefs(2), MediaDefect::Empty.into()),
+            false,
+            Some((FailureCode::InvalidInput, "video_refs[2] is empty.")),
+        );
+        check(
+            EngineError::of_medium(Member::Video, missing.into()),
+            true,
+            Some((FailureCode::EngineFailed, failed)),
+        );
+        check(
+            EngineError::ContentRejected {
+                message: "The prompt was rejected.".to_owned(),
+            },
+            false,
+            Some((FailureCode::ContentRejected, "The prompt was rejected.")),
+        );
+        check(
+            EngineError::Unavailable { detail: secret() },
+            true,
+            Some((
+                FailureCode::ProviderUnavailable,
+                "The video engine is not available now.",
+            )),
+        );
+        check(
+            EngineError::Overloaded,
+            true,
+            Some((FailureCode::RateLimited, "The video engine is overloaded.")),
+        );
+        check(
+            SinkError::Write(secret().into()).into(),
+            true,
+            Some((FailureCode::EngineFailed, failed)),
+        );
+        check(SinkError::Stopped.into(), false, None);
+        check(
+            EngineError::Interrupted { detail: secret() },
+            true,
+            Some((FailureCode::EngineFailed, failed)),
+        );
+        check(
+            EngineError::Failed { detail: secret() },
+            false,
+            Some((FailureCode::EngineFailed, failed)),
+        );
+    }
+}

@@ -51,7 +51,8 @@ pub struct WorkerOptions {
     pub slots: usize,
     /// How long a lease lasts without a heartbeat.
     pub lease_ms: u64,
-    /// How often a heartbeat is sent, and how old the progress is that clients see.
+    /// How often a heartbeat is sent, and how old the progress is that clients see; more often where a third of
+    /// the lease is shorter, so that a late or failed one costs nothing.
     pub heartbeat_ms: u64,
     /// How often it looks for work that no bell announced.
     pub poll_ms: u64,
@@ -243,7 +244,7 @@ impl Shared {
             store: Arc::clone(&self.store),
             lease,
             lease_ms: self.options.lease_ms,
-            heartbeat_ms: self.options.heartbeat_ms,
+            heartbeat_ms: self.options.heartbeat_ms.min(self.options.lease_ms / 3),
             drain_ms: self.options.drain_ms,
             renewed_at,
             clock: Arc::clone(&self.clock),

@@ -9,9 +9,8 @@ use crate::inputs::{InputMedium, Inputs};
 pub(crate) fn lines(spec: &GenerationSpec, inputs: &Inputs, columns: usize, rows: usize) -> Vec<String> {
     let mut lines = Vec::new();
     lines.extend(wrap(&facts(spec, inputs), columns));
-    for medium in &inputs.media {
-        lines.extend(wrap(&arrival(medium), columns));
-    }
+    let arrivals: Vec<String> = inputs.media.iter().map(arrival).collect();
+    lines.extend(wrap(&arrivals.join("; "), columns));
     for (name, text) in [
         ("prompt", &spec.prompt),
         ("negative_prompt", &spec.negative_prompt),

@@ -105,11 +105,11 @@ impl<'a> Scene<'a> {
                 };
             }
             Member::ReferenceImages(index) => {
-                self.add_thumbnail(format!("Image {}", index + 1), inputs, medium)?;
+                self.add_thumbnail("Image", index + 1, inputs, medium)?;
             }
-            Member::ReferenceImage => self.add_thumbnail("Image 1".to_owned(), inputs, medium)?,
+            Member::ReferenceImage => self.add_thumbnail("Image", 1, inputs, medium)?,
             Member::VideoRefs(index) => {
-                self.add_thumbnail(format!("Video {}", index + 1), inputs, medium)?;
+                self.add_thumbnail("Video", index + 1, inputs, medium)?;
             }
             // Sound has no picture; the caption tells of it.
             Member::Audio => {}
@@ -119,7 +119,8 @@ impl<'a> Scene<'a> {
 
     fn add_thumbnail(
         &mut self,
-        label: String,
+        noun: &str,
+        number: usize,
         inputs: &Inputs,
         medium: &InputMedium,
     ) -> Result<(), EngineError> {
@@ -136,6 +137,14 @@ impl<'a> Scene<'a> {
                 member: medium.member,
                 message: "has no pictures".to_owned(),
             })?
+        };
+        // The whole word where there is room for it, as the prompt would call it; else its first letter.
+        let room = (picture.width / (font::ADVANCE * self.layout.scale)) as usize;
+        let whole = format!("{noun} {number}");
+        let label = if whole.len() <= room {
+            whole
+        } else {
+            format!("{}{number}", &noun[..1])
         };
         self.thumbnails.push(Thumbnail { label, picture });
         Ok(())
