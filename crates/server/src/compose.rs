@@ -234,6 +234,12 @@ impl Listeners {
     pub fn url(&self) -> String {
         url_of(self.address)
     }
+
+    /// Where the figures are read.
+    pub fn metrics_url(&self) -> Option<String> {
+        let address = self.metrics.as_ref()?.local_addr().ok()?;
+        Some(format!("{}/metrics", url_of(address)))
+    }
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, ComposeError> {

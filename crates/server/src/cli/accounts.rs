@@ -10,6 +10,7 @@ use serde_json::json;
 use super::{
     CommonArguments,
     failure::{Failure, Outcome, failed},
+    print::{print, print_line},
     table::Table,
 };
 use crate::{
@@ -45,12 +46,12 @@ pub(super) fn run(common: &CommonArguments, verb: Verb) -> Outcome {
 async fn create(store: &dyn Store, name: &str, running_max: Option<u32>) -> Outcome {
     let name = checked_name(name)?;
     match first_start::create_account(store, name, running_max).await {
-        Ok(account) => {
-            println!("Account {name} ({}) is made. Its next steps:", account.id);
-            println!("  kinora credits grant --account {name} --credits 1000");
-            println!("  kinora key create --account {name} --name first");
-            Ok(())
-        }
+        Ok(account) => print_line(format_args!(
+            "Account {name} ({}) is made. Its next steps:\n  \
+                 kinora credits grant --account {name} --credits 1000\n  \
+                 kinora key create --account {name} --name first",
+            account.id
+        )),
         Err(error @ StoreError::NameTaken(_)) => Err(Failure::refused(error)),
         Err(error) => Err(failed("the account could not be made")(error)),
     }
@@ -63,8 +64,7 @@ async fn list(store: &dyn Store, for_programs: bool) -> Outcome {
         .map_err(failed("the accounts cannot be read"))?;
     if for_programs {
         let list: Vec<_> = accounts.iter().map(to_json).collect();
-        println!("{}", json!({ "data": list }));
-        return Ok(());
+        return print_line(json!({ "data": list }));
     }
     let mut table = Table::new(["name", "id", "created", "running at once"]);
     for Account {
@@ -77,8 +77,7 @@ async fn list(store: &dyn Store, for_programs: bool) -> Outcome {
         let running = running_max.map_or_else(|| "default".to_owned(), |max| max.to_string());
         table.row([name, id.to_string(), created_at.to_string(), running]);
     }
-    print!("{}", table.render());
-    Ok(())
+    print(&table.render())
 }
 
 fn to_json(account: &Account) -> serde_json::Value {

@@ -9,6 +9,7 @@ use super::{
     CommonArguments,
     accounts::{named, with_store},
     failure::{Outcome, failed},
+    print::{print, print_line},
     table::Table,
 };
 use crate::compose::{first_start, first_start::DEFAULT_ACCOUNT, now};
@@ -102,13 +103,12 @@ async fn grant(
         .await
         .map_err(failed("the balance cannot be read"))?;
     let until = ends.map(|end| format!(" until {end}")).unwrap_or_default();
-    println!(
-        "{credits} {} credits are granted to {}{until} ({entry}).",
+    print_line(format_args!(
+        "{credits} {} credits are granted to {}{until} ({entry}).\nIt can spend {} now.",
         bucket.as_str(),
-        account.name
-    );
-    println!("It can spend {} now.", balance.available.total());
-    Ok(())
+        account.name,
+        balance.available.total()
+    ))
 }
 
 async fn show(store: &dyn Store, account: Option<&str>, for_programs: bool) -> Outcome {
@@ -138,11 +138,10 @@ async fn show(store: &dyn Store, account: Option<&str>, for_programs: bool) -> O
         table.row([account.name, total, subscription, permanent, held]);
     }
     if for_programs {
-        println!("{}", json!({ "data": list }));
+        print_line(json!({ "data": list }))
     } else {
-        print!("{}", table.render());
+        print(&table.render())
     }
-    Ok(())
 }
 
 async fn entries(store: &dyn Store, account: &str, limit: usize, for_programs: bool) -> Outcome {
@@ -153,8 +152,7 @@ async fn entries(store: &dyn Store, account: &str, limit: usize, for_programs: b
         .map_err(failed("the entries cannot be read"))?;
     if for_programs {
         let list: Vec<Value> = page.items.iter().map(to_json).collect();
-        println!("{}", json!({ "data": list, "has_more": page.has_more }));
-        return Ok(());
+        return print_line(json!({ "data": list, "has_more": page.has_more }));
     }
     let mut table = Table::new([
         "when",
@@ -185,11 +183,12 @@ async fn entries(store: &dyn Store, account: &str, limit: usize, for_programs: b
             note.unwrap_or_default(),
         ]);
     }
-    print!("{}", table.render());
-    if page.has_more {
-        println!("There are older ones; --limit shows more.");
-    }
-    Ok(())
+    let older = if page.has_more {
+        "There are older ones; --limit shows more.\n"
+    } else {
+        ""
+    };
+    print(&(table.render() + older))
 }
 
 fn to_json(entry: &Entry) -> Value {

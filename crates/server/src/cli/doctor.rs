@@ -8,11 +8,12 @@ use clap::Args;
 use kinora_domain::{Generation, Phase, Status};
 use kinora_media::{Toolbox, sandbox::SandboxReport};
 use kinora_store::{GenerationPage, Store, blobs::Blobs};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     CommonArguments,
     failure::{Failure, Outcome, failed},
+    print::{print, print_line},
 };
 use crate::{
     compose::{self, DataDir, DataDirError},
@@ -53,9 +54,9 @@ pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
     findings.extend(look_at_media(&config));
     findings.extend(look_at_data(&config)?);
     if arguments.json {
-        print_json(&findings);
+        print_line(to_json(&findings))?;
     } else {
-        print(&findings);
+        print(&to_text(&findings))?;
     }
     match findings
         .iter()
@@ -347,18 +348,19 @@ impl Verdict {
     }
 }
 
-fn print(findings: &[Finding]) {
-    for Finding {
-        subject,
-        verdict,
-        detail,
-    } in findings
-    {
-        println!("{:<6}{subject:<10}{detail}", verdict.word());
-    }
+fn to_text(findings: &[Finding]) -> String {
+    let line = |finding: &Finding| {
+        let Finding {
+            subject,
+            verdict,
+            detail,
+        } = finding;
+        format!("{:<6}{subject:<10}{detail}\n", verdict.word())
+    };
+    findings.iter().map(line).collect()
 }
 
-fn print_json(findings: &[Finding]) {
+fn to_json(findings: &[Finding]) -> Value {
     let list: Vec<_> = findings
         .iter()
         .map(
@@ -372,5 +374,5 @@ fn print_json(findings: &[Finding]) {
         )
         .collect();
     let sound = findings.iter().all(|finding| finding.verdict != Verdict::Bad);
-    println!("{}", json!({ "sound": sound, "findings": list }));
+    json!({ "sound": sound, "findings": list })
 }

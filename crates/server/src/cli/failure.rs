@@ -50,7 +50,7 @@ impl Failure {
     /// Prints the sentence, if there is one, and gives the exit code.
     pub(super) fn tell(&self) -> ExitCode {
         if !self.sentence.is_empty() {
-            eprintln!("kinora: {}", self.sentence);
+            super::print::tell(format_args!("kinora: {}", self.sentence));
         }
         ExitCode::from(self.exit as u8)
     }

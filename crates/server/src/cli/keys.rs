@@ -9,6 +9,7 @@ use super::{
     CommonArguments,
     accounts::{checked_name, moment, named, with_store},
     failure::{Failure, Outcome, failed},
+    print::{print, print_line},
     table::Table,
 };
 use crate::compose::{first_start, first_start::DEFAULT_ACCOUNT, now};
@@ -68,15 +69,12 @@ async fn create(store: &dyn Store, account: &str, name: &str, scope: Scope, quie
     let fresh = first_start::create_key(store, account.id, name, scope).await;
     let fresh = fresh.map_err(failed("the key could not be made"))?;
     if quiet {
-        println!("{}", fresh.secret);
-    } else {
-        println!(
-            "Key {name} ({}) of account {} is made. Its secret, shown this once:",
-            fresh.key.id, account.name
-        );
-        println!("  {}", fresh.secret);
+        return print_line(fresh.secret);
     }
-    Ok(())
+    print_line(format_args!(
+        "Key {name} ({}) of account {} is made. Its secret, shown this once:\n  {}",
+        fresh.key.id, account.name, fresh.secret
+    ))
 }
 
 async fn list(store: &dyn Store, account: Option<&str>, for_programs: bool) -> Outcome {
@@ -97,8 +95,7 @@ async fn list(store: &dyn Store, account: Option<&str>, for_programs: bool) -> O
             .iter()
             .map(|key| to_json(key, name_of(&accounts, key)))
             .collect();
-        println!("{}", json!({ "data": list }));
-        return Ok(());
+        return print_line(json!({ "data": list }));
     }
     let mut table = Table::new(["id", "account", "name", "may", "created", "revoked"]);
     for key in &keys {
@@ -122,8 +119,7 @@ async fn list(store: &dyn Store, account: Option<&str>, for_programs: bool) -> O
         let [id, account, name, scope, created] = cells;
         table.row([id, account, name, scope, created, moment(*revoked_at)]);
     }
-    print!("{}", table.render());
-    Ok(())
+    print(&table.render())
 }
 
 async fn revoke(store: &dyn Store, id: &str) -> Outcome {
@@ -133,10 +129,7 @@ async fn revoke(store: &dyn Store, id: &str) -> Outcome {
         .await
         .map_err(failed("the key could not be revoked"))?
     {
-        true => {
-            println!("Key {id} is revoked.");
-            Ok(())
-        }
+        true => print_line(format_args!("Key {id} is revoked.")),
         false => Err(Failure::refused(format!(
             "there is no key {id} that is not revoked already"
         ))),

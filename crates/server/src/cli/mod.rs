@@ -16,6 +16,7 @@ mod failure;
 mod generate;
 mod keys;
 mod openapi;
+mod print;
 mod serve;
 mod signals;
 mod table;

@@ -111,7 +111,7 @@ async fn serve(config: &Config, dir: &DataDir, engine: EngineName, ready_file: O
             path.display()
         )))?;
     }
-    greet(&url, dir, engine, config, fresh.as_ref());
+    greet(&server, dir, engine, config, fresh.as_ref());
     drop(fresh);
 
     tokio::select! {
@@ -162,13 +162,14 @@ fn write_ready_file(path: &Path, url: &str, fresh: Option<&FreshKey>) -> io::Res
 }
 
 /// What a person wants to know now. A standard output that nobody reads is no reason to stop.
-fn greet(url: &str, dir: &DataDir, engine: EngineName, config: &Config, fresh: Option<&FreshKey>) {
+fn greet(server: &Server, dir: &DataDir, engine: EngineName, config: &Config, fresh: Option<&FreshKey>) {
+    let url = server.url();
     let mut text = format!(
         "Kinora answers at {url}\n  engine  {engine}\n  data    {}\n",
         dir.root().display()
     );
-    if let Some(metrics) = config.server.metrics_listen {
-        text += &format!("  metrics http://{metrics}/metrics\n");
+    if let Some(metrics) = server.metrics_url() {
+        text += &format!("  metrics {metrics}\n");
     }
     match fresh {
         Some(FreshKey { key: _, secret }) => {

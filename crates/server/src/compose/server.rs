@@ -24,6 +24,7 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(30);
 /// A server that answers. Dropping it cuts everything off; [`Server::stop`] ends it well.
 pub struct Server {
     url: String,
+    metrics_url: Option<String>,
     /// Told first: nothing new is started.
     drain: CancellationToken,
     /// Told last: nothing more is answered.
@@ -38,7 +39,7 @@ impl Server {
     /// Starts everything. Requests are answered from now on.
     pub async fn start(config: &Config, node: Node, listeners: Listeners) -> Result<Server, ComposeError> {
         let (drain, close) = (CancellationToken::new(), CancellationToken::new());
-        let url = listeners.url();
+        let (url, metrics_url) = (listeners.url(), listeners.metrics_url());
         let app = node.app(config, &url, drain.clone(), record_metrics()).await?;
         let mut working = JoinSet::new();
         if config.slots > 0 {
@@ -72,6 +73,7 @@ impl Server {
         serving.spawn(listener::serve(api, router(app), limits, close.clone()));
         Ok(Server {
             url,
+            metrics_url,
             drain,
             close,
             working,
@@ -82,6 +84,11 @@ impl Server {
     /// Where clients on this machine reach it.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where its figures are read, if they are.
+    pub fn metrics_url(&self) -> Option<&str> {
+        self.metrics_url.as_deref()
     }
 
     /// Waits until a part ends that should not have: what it was.

@@ -1,9 +1,11 @@
 //! Accounts, keys and credits from the command line, while a server runs on the same data.
 
+use std::io::pipe;
+
 use reqwest::Method;
 use serde_json::json;
 
-use crate::house::House;
+use crate::house::{House, Said, kinora};
 
 #[test]
 fn keys_open_and_close_at_once() {
@@ -155,4 +157,30 @@ fn accounts_are_apart() {
         .collect();
     assert_eq!(names, ["default", "studio"]);
     assert_eq!(accounts["data"][1]["running_max"], 2);
+}
+
+/// As in `kinora key list | head -1`.
+#[test]
+fn a_reader_may_leave_early() {
+    let house = House::new();
+    let mut server = house.serve(&[]);
+    for arguments in [
+        &["key", "list"][..],
+        &["credits", "entries"],
+        &["account", "list", "--json"],
+        &["openapi"],
+    ] {
+        let (reader, writer) = pipe().unwrap();
+        drop(reader);
+        let mut command = kinora();
+        command
+            .args(arguments)
+            .arg("--data-dir")
+            .arg(house.data())
+            .stdout(writer);
+        let said = Said::from(command.output().unwrap()).expect(0, "");
+        assert_eq!(said.err, "", "{arguments:?}");
+    }
+    server.process.signal("TERM");
+    assert!(server.process.end().success());
 }

@@ -2,6 +2,8 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
+use reqwest::Method;
+
 use crate::house::{House, names};
 
 #[test]
@@ -54,6 +56,31 @@ fn prints_a_line_that_works() {
     // A machine under load may need longer than the minute that the line waits.
     let done = house.wait_for(&server, &server.key(), id, &["COMPLETED"]);
     assert_eq!(done["data"]["video"]["height"], 720);
+}
+
+/// Figures are for the operator: they have a listener of their own, and clients of the API find none.
+#[test]
+fn figures_are_apart() {
+    let house = House::new();
+    let server = house.serve(&[("SERVER__METRICS_LISTEN", "127.0.0.1:0")]);
+    let out = server.process.out();
+    let url = out
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("metrics "))
+        .unwrap_or_else(|| panic!("{out}"));
+    let said = Command::new("curl")
+        .args(["--silent", "--noproxy", "*", url])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(said.stdout).unwrap();
+    assert!(text.contains("kinora_generations_queued 0"), "{text}");
+    let of_api = house.ask(
+        Method::GET,
+        &format!("{}/metrics", server.url),
+        &server.key(),
+        None,
+    );
+    assert_eq!(of_api.0, 404);
 }
 
 #[test]

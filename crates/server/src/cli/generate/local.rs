@@ -11,6 +11,7 @@ use super::{Medium, Request, named, output::Output, progress::ProgressDisplay, r
 use crate::{
     cli::{
         failure::{Failure, Outcome, failed},
+        print::tell,
         serve::chosen_engine,
         signals::StopSignals,
     },
@@ -72,7 +73,7 @@ pub(super) async fn generate(config: &Config, request: Request, output: Option<P
     }?;
     drop(progress);
     for warning in made.warnings {
-        eprintln!("kinora: {} ({})", warning.message, warning.code);
+        tell(format_args!("kinora: {} ({})", warning.message, warning.code));
     }
     output.keep()
 }

@@ -12,6 +12,7 @@ use super::{
     CommonArguments,
     failure::{Failure, Outcome, failed},
     flag,
+    print::print_line,
 };
 use crate::{config, logging};
 
@@ -142,8 +143,7 @@ pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
     });
     // A thread that waits for something outside has nothing left to say.
     runtime.shutdown_background();
-    println!("{}", done?.display());
-    Ok(())
+    print_line(done?.display())
 }
 
 impl Request {

@@ -8,6 +8,8 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::cli::print::tell;
+
 /// Shows progress until it is dropped.
 pub(super) struct ProgressDisplay {
     way: Way,
@@ -53,7 +55,7 @@ impl ProgressDisplay {
             Way::Lines(last) => {
                 let mut last = last.lock().expect("showing a line does not panic");
                 if let Some(text) = next_line(&mut last, stage, fraction) {
-                    eprintln!("{text}");
+                    tell(text);
                 }
             }
         }
