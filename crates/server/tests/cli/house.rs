@@ -176,6 +176,12 @@ impl House {
         })
     }
 
+    /// GET, as text, without a key.
+    pub(crate) fn read(&self, url: &str) -> String {
+        self.runtime
+            .block_on(async { self.client.get(url).send().await.unwrap().text().await.unwrap() })
+    }
+
     /// GET, below the API's base.
     pub(crate) fn get(&self, server: &Server, path: &str, key: &str) -> (u16, Value) {
         self.ask(Method::GET, &format!("{}/api/v1{path}", server.url), key, None)
