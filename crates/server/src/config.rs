@@ -15,7 +15,7 @@ use std::{
 
 use kinora_domain::{Credits, PriceTable};
 use kinora_media::{compose::Preset, fetch::AllowedHosts, sandbox::SandboxPolicy};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::http::rate::RateSettings;
 
@@ -337,11 +337,26 @@ impl LogConfig {
             }),
             filter: reader.text(
                 "log.level",
-                "error, warn, info, debug or trace, also by module",
-                |text| (!text.is_empty() && EnvFilter::try_new(text).is_ok()).then(|| text.to_owned()),
+                "error, warn, info, debug, trace or off, also by module: \"info,kinora_worker=debug\"",
+                |text| is_log_filter(text).then(|| text.to_owned()),
             ),
         }
     }
+}
+
+/// Stricter than the filter itself, which takes a misspelt level for the name of a module and then logs nothing.
+fn is_log_filter(text: &str) -> bool {
+    let is_level = |text: &str| text.parse::<LevelFilter>().is_ok() && text.starts_with(char::is_alphabetic);
+    let is_module = |text: &str| {
+        !text.is_empty()
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':'))
+    };
+    text.split(',').all(|part| match part.split_once('=') {
+        Some((module, level)) => is_module(module) && is_level(level),
+        None => is_level(part),
+    })
 }
 
 fn read_prices(reader: &mut Reader) -> PriceTable {

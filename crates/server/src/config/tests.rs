@@ -165,6 +165,32 @@ fn refusals_name_key_value_source_and_what_is_taken() {
 }
 
 #[test]
+fn log_filters() {
+    let check = |text, expected| assert_eq!(is_log_filter(text), expected, "{text}");
+    for taken in [
+        "info",
+        "WARN",
+        "off",
+        "info,kinora_worker=debug",
+        "kinora_server::http=trace,error",
+    ] {
+        check(taken, true);
+    }
+    for refused in [
+        "",
+        "verbose",
+        "loud=",
+        "info,",
+        "=info",
+        "kinora=loud",
+        "info kinora=debug",
+        "3",
+    ] {
+        check(refused, false);
+    }
+}
+
+#[test]
 fn all_mistakes_are_told_at_once() {
     let error = load(
         Some("[server]\nlistne = 1\nlisten = 2\n[log]\nformat = \"xml\""),

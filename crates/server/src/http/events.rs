@@ -9,7 +9,7 @@ use std::{collections::VecDeque, convert::Infallible, time::Duration};
 use axum::{
     Extension,
     body::Body,
-    extract::{Path, State},
+    extract::State,
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
@@ -21,7 +21,7 @@ use super::{
     App,
     auth::Caller,
     error::{ApiError, ApiResult},
-    generations,
+    generations::{self, PathId},
     wire::EventData,
 };
 
@@ -29,10 +29,10 @@ use super::{
 pub async fn stream_events(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let generation = generations::own(&app, caller.account, &id).await?;
+    let generation = generations::own(&app, caller.account, id).await?;
     let last = headers
         .get("last-event-id")
         .and_then(|value| value.to_str().ok()?.trim().parse().ok());

@@ -2,8 +2,8 @@
 
 use axum::{
     Extension, Json,
-    extract::{Path, Query, State},
-    http::StatusCode,
+    extract::{FromRequestParts, Path, Query, State},
+    http::{StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
 use kinora_domain::{AccountId, Generation, GenerationId, Phase};
@@ -16,6 +16,19 @@ use super::{
     wire::{GenerationList, GenerationView, QueueState, RunningItem},
 };
 
+/// The id in a path. What is no id is as unknown as an id nobody has.
+pub struct PathId(pub GenerationId);
+
+impl FromRequestParts<App> for PathId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<PathId> {
+        let text = Path::<String>::from_request_parts(parts, app).await.ok();
+        let id = text.and_then(|Path(text)| text.parse().ok());
+        id.map(PathId).ok_or_else(|| ApiError::not_found("generation"))
+    }
+}
+
 /// Query parameters as they come, repeatable ones included.
 pub type Parameters = Query<Vec<(String, String)>>;
 
@@ -23,9 +36,9 @@ pub type Parameters = Query<Vec<(String, String)>>;
 pub async fn get_generation(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
 ) -> ApiResult<Json<GenerationView>> {
-    let generation = own(&app, caller.account, &id).await?;
+    let generation = own(&app, caller.account, id).await?;
     Ok(Json(GenerationView::new(&generation, &app.links())))
 }
 
@@ -94,12 +107,9 @@ pub async fn list_generations(
 pub async fn cancel_generation(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
 ) -> ApiResult<Response> {
-    let canceled = app
-        .store
-        .cancel(caller.account, parse_id(&id)?, (app.clock)())
-        .await?;
+    let canceled = app.store.cancel(caller.account, id, (app.clock)()).await?;
     let (status, generation) = match canceled {
         None => return Err(ApiError::not_found("generation")),
         Some(Canceled::AlreadyFinished(generation)) => {
@@ -115,13 +125,9 @@ pub async fn cancel_generation(
 pub async fn delete_generation(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
 ) -> ApiResult<StatusCode> {
-    match app
-        .store
-        .remove_media(caller.account, parse_id(&id)?, (app.clock)())
-        .await?
-    {
+    match app.store.remove_media(caller.account, id, (app.clock)()).await? {
         None => Err(ApiError::not_found("generation")),
         Some(MediaRemoved::NotFinished) => Err(ApiError::not_finished()),
         Some(MediaRemoved::Done) => Ok(StatusCode::NO_CONTENT),
@@ -129,8 +135,8 @@ pub async fn delete_generation(
 }
 
 /// The generation of that id, if it is the account's: others' ids are not told apart from unknown ones.
-pub async fn own(app: &App, account: AccountId, id: &str) -> ApiResult<Generation> {
-    let generation = app.store.generation(parse_id(id)?).await?;
+pub async fn own(app: &App, account: AccountId, id: GenerationId) -> ApiResult<Generation> {
+    let generation = app.store.generation(id).await?;
     generation
         .filter(|generation| generation.account == account)
         .ok_or_else(|| ApiError::not_found("generation"))
@@ -172,10 +178,6 @@ pub fn not_a_cursor() -> ApiError {
     )
 }
 
-fn parse_id(id: &str) -> ApiResult<GenerationId> {
-    id.parse().map_err(|_| ApiError::not_found("generation"))
-}
-
 /// The `status` filter: QueueState words, repeated or separated by commas.
 fn phases(parameters: &[(String, String)]) -> ApiResult<Vec<Phase>> {
     let values = parameters
@@ -184,7 +186,6 @@ fn phases(parameters: &[(String, String)]) -> ApiResult<Vec<Phase>> {
         .flat_map(|(_, value)| value.split(','));
     values
         .map(str::trim)
-        .filter(|word| !word.is_empty())
         .map(|word| {
             QueueState::parse(word).ok_or_else(|| {
                 let shown: String = word.chars().take(40).collect();
@@ -229,7 +230,8 @@ mod tests {
             assert_eq!(found, expected.map(<[Phase]>::to_vec), "{text}");
         };
         check("", Ok(&[]));
-        check("status=", Ok(&[]));
+        check("status=", Err(()));
+        check("status=FAILED,", Err(()));
         check("status=FAILED", Ok(&[Phase::Failed]));
         check("status=FAILED,CANCELED", Ok(&[Phase::Failed, Phase::Canceled]));
         check(

@@ -21,6 +21,7 @@ pub mod files;
 pub mod generations;
 pub mod health;
 pub mod idempotency;
+pub mod linger;
 pub mod models;
 pub mod openapi;
 pub mod rate;

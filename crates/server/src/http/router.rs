@@ -15,7 +15,9 @@ use super::{
     auth::{self, Access},
     create, credits,
     error::ApiError,
-    events, files, generations, health, models, openapi,
+    events, files, generations, health,
+    linger::linger,
+    models, openapi,
     rate::RateKind,
 };
 
@@ -92,6 +94,7 @@ pub fn router(app: App) -> Router {
         .route("/readyz", get(health::get_readiness))
         .fallback(unknown_path)
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        .layer(middleware::from_fn(linger))
         .layer(middleware::from_fn(observe))
         .with_state(app)
 }

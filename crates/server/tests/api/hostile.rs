@@ -410,6 +410,7 @@ async fn names_and_paths() {
     }
     for path in [
         "/generation/%2e%2e%2fcredits",
+        "/generation/%ff",
         "/generation/gen_%00",
         "/generation/gen_' OR 1=1 --",
         "/generation/ü",

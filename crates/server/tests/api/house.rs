@@ -39,6 +39,9 @@ impl House {
 
     /// A server with these settings on top, as `SECTION__KEY` and value.
     pub(crate) async fn with(settings: &[(&str, &str)]) -> House {
+        // Plain HTTP is spoken here, but the client wants to know who would do the rest; a second answer is refused.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder().no_proxy().build().expect("a client");
         let folder = tempfile::tempdir().expect("a temporary directory");
         let (process, ready) = spawn(folder.path(), settings).await;
         let text = |name: &str| {
@@ -47,9 +50,6 @@ impl House {
                 .unwrap_or_else(|| panic!("no {name} in {ready}"))
                 .to_owned()
         };
-        // Plain HTTP is spoken here, but the client wants to know who would do the rest; a second answer is refused.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().no_proxy().build().expect("a client");
         House {
             url: text("url"),
             key: text("api_key"),

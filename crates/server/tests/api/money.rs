@@ -171,7 +171,7 @@ async fn killed_again_and_again() {
             Ok(hash) => store.is_referenced(hash).await.expect("an answer"),
             Err(()) => false,
         };
-        // Besides blobs there are the database and the lock, and nothing that an attempt or an upload has left.
+        // Besides blobs there are the database and the locks of who runs, and nothing that an attempt or an upload has left.
         let kept = if is_blob {
             referenced
         } else {
