@@ -301,7 +301,7 @@ pub struct PipelineConfig {
     pub boundary_ratio: Option<f64>,
     /// Whether known tokens have a timestep of their own.
     #[serde(default)]
-    pub expand_timesteps: bool,
+    pub expand_timesteps: Option<bool>,
 }
 
 /// `scheduler_config.json`: how the checkpoint wants to be sampled.

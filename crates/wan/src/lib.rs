@@ -7,6 +7,14 @@
 //! Weights are paths: nothing here reaches a network. Tensors and their ops are [`kinora_tensor`]'s. What a generation costs, who
 //! asked for it and how frames become a file is not known here.
 
+pub mod pipeline;
+
+pub mod request;
+
+pub mod capabilities;
+
+pub mod conditioning;
+
 pub mod progress;
 
 pub mod sampling;
@@ -37,6 +45,18 @@ mod names;
 
 pub mod error;
 
+pub use crate::capabilities::Capabilities;
+pub use crate::conditioning::Warning;
+pub use crate::error::GenerateError;
+pub use crate::error::LoadError;
 pub use crate::frame::FrameRgb;
+pub use crate::pipeline::LoadOptions;
+pub use crate::pipeline::Outcome;
+pub use crate::pipeline::Pipeline;
 pub use crate::progress::Progress;
 pub use crate::progress::Stage;
+pub use crate::request::Conditioning;
+pub use crate::request::Noise;
+pub use crate::request::Request;
+pub use crate::request::Sampling;
+pub use crate::sampling::guidance::Guidance;

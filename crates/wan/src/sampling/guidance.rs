@@ -1,7 +1,7 @@
-//! Guidance: how the velocities of several branches become one.
+//! Guidance: which passes of the model a step needs, and how their velocities become one.
 //!
-//! A branch is one pass of the model: with the prompt or the negative prompt, with all of the sources or some. Reference: diffusers
-//! `pipeline_wan.py`, `__call__`.
+//! A pass sees the prompt or the negative prompt, and all of the source clips or some. Reference: diffusers `pipeline_wan.py`,
+//! `__call__`, for the plain rule; the Bernini renderer's rules for sources, as two public ports agree on them.
 
 use kinora_tensor::Result;
 use kinora_tensor::Tensor;
@@ -29,13 +29,204 @@ impl Guidance {
         Self::uniform(1.0)
     }
 
-    /// Whether the unconditional branch matters at all. As in the reference, the high-noise scale decides.
+    /// Whether the negative prompt matters at all. As in the reference, the high-noise scale decides.
     pub fn is_on(&self) -> bool {
         self.high_noise > 1.0
     }
 }
 
-/// `unconditional + scale · (conditional − unconditional)`.
-pub fn combine(conditional: &Tensor, unconditional: &Tensor, scale: f32) -> Result<Tensor> {
-    Tensor::weighted_sum(&[(scale, conditional), (1.0 - scale, unconditional)])
+/// Which prompt a pass sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Text {
+    /// What should be seen.
+    Positive,
+    /// What should not.
+    Negative,
+}
+
+/// Which source clips a pass sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SourceSet {
+    /// None.
+    Empty,
+    /// The clips.
+    Videos,
+    /// The pictures, counted from one.
+    Images,
+    /// All.
+    All,
+}
+
+/// One pass of the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pass {
+    /// Which prompt.
+    pub text: Text,
+    /// Which sources.
+    pub sources: SourceSet,
+}
+
+const fn pass(text: Text, sources: SourceSet) -> Pass {
+    Pass { text, sources }
+}
+
+/// How the passes of a step become one velocity. The order of passes is that of [`Rule::passes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// The prompt alone.
+    Unguided(SourceSet),
+    /// From the negative prompt to the prompt.
+    Plain(SourceSet),
+    /// As plain, without the part that only strengthens what is there already.
+    Projected(SourceSet),
+    /// From nothing to the clips, to the pictures, to the prompt.
+    VideosImagesText,
+    /// From nothing to the pictures, to the prompt, projected.
+    ImagesTextProjected,
+}
+
+/// How strongly each kind of source, and the prompt, pulls.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Weights {
+    /// The prompt.
+    pub text: f32,
+    /// Source pictures.
+    pub images: f32,
+    /// Source clips.
+    pub videos: f32,
+}
+
+impl Weights {
+    /// What source models were tuned with.
+    pub const IMAGES: f32 = 4.5;
+    /// What source models were tuned with.
+    pub const VIDEOS: f32 = 1.25;
+    /// By this all weights shrink once the low-noise expert takes over.
+    pub const LOW_NOISE: f32 = 0.8;
+}
+
+impl Rule {
+    /// The passes of a step.
+    pub fn passes(self) -> Vec<Pass> {
+        use SourceSet::All;
+        use SourceSet::Empty;
+        use SourceSet::Images;
+        use SourceSet::Videos;
+        use Text::Negative;
+        use Text::Positive;
+        match self {
+            Rule::Unguided(sources) => vec![pass(Positive, sources)],
+            Rule::Plain(sources) | Rule::Projected(sources) => {
+                vec![pass(Positive, sources), pass(Negative, sources)]
+            }
+            Rule::VideosImagesText => {
+                vec![
+                    pass(Negative, Empty),
+                    pass(Negative, Videos),
+                    pass(Negative, All),
+                    pass(Positive, All),
+                ]
+            }
+            Rule::ImagesTextProjected => vec![
+                pass(Negative, Empty),
+                pass(Negative, Images),
+                pass(Positive, Images),
+            ],
+        }
+    }
+
+    /// The velocity of a step at `sigma` that started from `sample`.
+    pub fn combine(
+        self,
+        velocities: &[Tensor],
+        sample: &Tensor,
+        sigma: f32,
+        weights: Weights,
+    ) -> Result<Tensor> {
+        let Weights { text, images, videos } = weights;
+        match (self, velocities) {
+            (Rule::Unguided(_), [velocity]) => Ok(velocity.clone()),
+            (Rule::Plain(_), [positive, negative]) => {
+                Tensor::weighted_sum(&[(text, positive), (1.0 - text, negative)])
+            }
+            (Rule::VideosImagesText, [nothing, video, all, prompted]) => Tensor::weighted_sum(&[
+                (1.0 - videos, nothing),
+                (videos - images, video),
+                (images - text, all),
+                (text, prompted),
+            ]),
+            (Rule::Projected(_), [positive, negative]) => {
+                let space = ClipSpace { sample, sigma };
+                let (positive, negative) = (space.enter(positive)?, space.enter(negative)?);
+                let update = projected(&positive, &negative)?;
+                space.leave(&Tensor::weighted_sum(&[(1.0, &negative), (text, &update)])?)
+            }
+            (Rule::ImagesTextProjected, [nothing, image, prompted]) => {
+                let space = ClipSpace { sample, sigma };
+                let (nothing, image, prompted) =
+                    (space.enter(nothing)?, space.enter(image)?, space.enter(prompted)?);
+                let (pictures, prompt) = (projected(&image, &nothing)?, projected(&prompted, &image)?);
+                space.leave(&Tensor::weighted_sum(&[
+                    (1.0, &nothing),
+                    (images, &pictures),
+                    (text, &prompt),
+                ])?)
+            }
+            _ => unreachable!("there is a velocity for each of the rule's passes"),
+        }
+    }
+}
+
+/// Where projected rules work: among predicted clips instead of velocities, `x₀ = x − σ·v`.
+struct ClipSpace<'a> {
+    sample: &'a Tensor,
+    sigma: f32,
+}
+
+impl ClipSpace<'_> {
+    fn enter(&self, velocity: &Tensor) -> Result<Tensor> {
+        Tensor::weighted_sum(&[(1.0, self.sample), (-self.sigma, velocity)])
+    }
+
+    fn leave(&self, clip: &Tensor) -> Result<Tensor> {
+        Tensor::weighted_sum(&[(1.0 / self.sigma, self.sample), (-1.0 / self.sigma, clip)])
+    }
+}
+
+/// How much is kept of the part of an update that lies along the clip itself.
+const PARALLEL_KEPT: f64 = 0.5;
+/// Updates of a frame longer than this are shortened to it.
+const LENGTH_MAX: f64 = 50.0;
+
+/// Adaptive projected guidance: `to − from`, shortened, its part along `to` halved; frame by frame. Momentum is not used.
+fn projected(to: &Tensor, from: &Tensor) -> Result<Tensor> {
+    let frame = to.shape().elements() / to.dims()[0];
+    let (ends, starts) = (to.data()?, from.data()?);
+    let mut update = Vec::with_capacity(ends.len());
+    for (end, start) in ends.chunks(frame).zip(starts.chunks(frame)) {
+        let difference: Vec<f64> = end
+            .iter()
+            .zip(start)
+            .map(|(end, start)| f64::from(end - start))
+            .collect();
+        let length = difference.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let shortened = if length > LENGTH_MAX {
+            LENGTH_MAX / length
+        } else {
+            1.0
+        };
+        let along: f64 = difference
+            .iter()
+            .zip(end)
+            .map(|(x, end)| x * f64::from(*end))
+            .sum();
+        let squared: f64 = end.iter().map(|end| f64::from(*end) * f64::from(*end)).sum();
+        let share = if squared > 0.0 { along / squared } else { 0.0 };
+        let part = |(x, end): (&f64, &f32)| {
+            let parallel = share * f64::from(*end);
+            (shortened * (x - parallel + PARALLEL_KEPT * parallel)) as f32
+        };
+        update.extend(difference.iter().zip(end).map(part));
+    }
+    Tensor::from_vec(to.device(), to.shape(), update)
 }

@@ -18,6 +18,7 @@ pub mod guidance;
 pub use dpmpp::DpmPp;
 pub use euler::Euler;
 pub use schedule::Schedule;
+pub(crate) use schedule::TIMESTEPS;
 pub use unipc::UniPc;
 
 use kinora_tensor::Result;

@@ -6,7 +6,7 @@
 use super::SolverKind;
 
 /// The timesteps that the models were trained with.
-const TIMESTEPS: f64 = 1000.0;
+pub(crate) const TIMESTEPS: f64 = 1000.0;
 
 /// Sigmas from noise (near 1) to the clip (0), and a timestep for each but the last.
 #[derive(Debug, Clone, PartialEq)]

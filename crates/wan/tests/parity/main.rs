@@ -16,3 +16,5 @@ mod vae;
 mod image;
 
 mod tokens;
+
+mod pipelines;
