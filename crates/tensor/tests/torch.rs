@@ -182,11 +182,13 @@ struct Case {
 
 impl Case {
     fn tensor(&self, name: &str) -> Tensor {
-        Tensor::from_weight(&self.device, &self.weight(name)).unwrap()
+        Tensor::from_weight(&self.device, &self.weight(name)).expect("a CPU takes any weight")
     }
 
     fn weight(&self, name: &str) -> kinora_tensor::Weight {
-        self.golden.weight_any(name).unwrap()
+        self.golden
+            .weight_any(name)
+            .expect("golden.py wrote every tensor that is asked for")
     }
 
     fn check(&self, name: &str, got: Tensor) {
@@ -217,5 +219,8 @@ fn each_device(body: impl Fn(&Case)) {
 }
 
 fn golden() -> Checkpoint {
-    Checkpoint::open(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/tensor/golden.safetensors")).unwrap()
+    Checkpoint::open(
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/tensor/golden.safetensors"),
+    )
+    .expect("golden.safetensors beside golden.py")
 }

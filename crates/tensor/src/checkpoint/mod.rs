@@ -132,9 +132,9 @@ pub enum CheckpointError {
         /// The tensor.
         tensor: String,
         /// What the configuration asks for.
-        expected: Shape,
+        expected: Box<Shape>,
         /// What the file holds.
-        found: Shape,
+        found: Box<Shape>,
     },
     /// A tensor is stored in a type that is not computed with.
     #[error("{}: the tensor {tensor:?} is stored as {stored}; f32, bf16 and f16 can be read", .path.display())]
@@ -186,11 +186,12 @@ impl Checkpoint {
         let entry = self.find(name)?;
         if entry.shape != expected {
             let path = self.shards[entry.shard].path.clone();
+            let (expected, found) = (Box::new(expected), Box::new(entry.shape));
             return Err(CheckpointError::Misshaped {
                 path,
                 tensor: name.into(),
                 expected,
-                found: entry.shape,
+                found,
             });
         }
         self.weight_any(name)

@@ -6,6 +6,8 @@ use crate::cpu::Cpu;
 use crate::cpu::Kernels;
 use crate::cpu::attention;
 use crate::cpu::conv3d;
+use crate::cpu::conv3d::ConvWeight;
+use crate::cpu::conv3d::Packed;
 use crate::cpu::elementwise;
 use crate::cpu::elementwise::Map;
 use crate::cpu::epilogue::Finish;
@@ -53,8 +55,11 @@ impl Backend for Cpu {
         Ok(Arc::new(weight.clone()))
     }
 
-    fn prepare_conv3d(&self, weight: &Weight, _geometry: &Geometry) -> Result<Prepared> {
-        Ok(Arc::new(weight.clone()))
+    fn prepare_conv3d(&self, weight: &Weight, geometry: &Geometry) -> Result<Prepared> {
+        Ok(Arc::new(match self.kernels {
+            Kernels::Naive => ConvWeight::Stored(weight.clone()),
+            _ => ConvWeight::Packed(Packed::new(weight, geometry)),
+        }))
     }
 
     fn prepare_embedding(&self, weight: &Weight) -> Result<Prepared> {
@@ -64,15 +69,23 @@ impl Backend for Cpu {
     fn linear(&self, x: &Tensor, linear: &Linear, epilogue: &Epilogue<'_>) -> Result<Tensor> {
         let weight: &Weight = prepared(&linear.prepared);
         let finish = Finish::new(linear.bias.as_ref(), epilogue, linear.outputs);
-        Ok(self.make(x.device(), x.shape().with_last(linear.outputs), |out| {
-            gemm::naive(x.host(), weight, &finish, out);
-        }))
+        Ok(self.make(
+            x.device(),
+            x.shape().with_last(linear.outputs),
+            |out| match self.kernels {
+                Kernels::Naive => gemm::naive(x.host(), weight, &finish, out),
+                kernels => gemm::fast(kernels, x.host(), weight, &finish, out),
+            },
+        ))
     }
 
     fn attention(&self, attention: &Attention<'_>) -> Result<Tensor> {
         let operands = attention::Operands::new(attention);
         Ok(self.make(attention.q.device(), attention.q.shape(), |out| {
-            attention::naive(&operands, out)
+            match self.kernels {
+                Kernels::Naive => attention::naive(&operands, out),
+                kernels => attention::fast(kernels, &operands, out),
+            }
         }))
     }
 
@@ -83,15 +96,16 @@ impl Backend for Cpu {
         conv: &Conv3d,
         epilogue: &Epilogue<'_>,
     ) -> Result<Tensor> {
-        let weight: &Weight = prepared(&conv.prepared);
+        let weight: &ConvWeight = prepared(&conv.prepared);
         let output = conv
             .geometry
             .output(x.shape())
             .expect("the op checked that the kernel fits");
         let finish = Finish::new(conv.bias.as_ref(), epilogue, conv.geometry.outputs);
         let input = conv3d::Input::new(x, past, conv.geometry);
-        Ok(self.make(x.device(), output, |out| {
-            conv3d::naive(&input, weight, &finish, output, out)
+        Ok(self.make(x.device(), output, |out| match weight {
+            ConvWeight::Stored(weight) => conv3d::naive(&input, weight, &finish, output, out),
+            ConvWeight::Packed(weight) => conv3d::fast(self.kernels, &input, weight, &finish, output, out),
         }))
     }
 
@@ -132,8 +146,9 @@ impl Backend for Cpu {
 
     fn rope(&self, x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
         let (width, pairs) = (x.shape().last(), cos.shape().last());
-        Ok(self.make(x.device(), x.shape(), |out| {
-            norm::rope_naive(x.host(), cos.host(), sin.host(), width, pairs, out);
+        Ok(self.make(x.device(), x.shape(), |out| match self.kernels {
+            Kernels::Naive => norm::rope_naive(x.host(), cos.host(), sin.host(), width, pairs, out),
+            kernels => norm::rope_fast(kernels, x.host(), cos.host(), sin.host(), width, pairs, out),
         }))
     }
 
@@ -199,8 +214,9 @@ impl Backend for Cpu {
     fn permute(&self, x: &Tensor, axes: &[usize]) -> Result<Tensor> {
         let dims: Vec<usize> = axes.iter().map(|&axis| x.dims()[axis]).collect();
         let shape = Shape::new(&dims);
-        Ok(self.make(x.device(), shape, |out| {
-            layout::permute_naive(x.host(), x.shape(), axes, out)
+        Ok(self.make(x.device(), shape, |out| match self.kernels {
+            Kernels::Naive => layout::permute_naive(x.host(), x.shape(), axes, out),
+            _ => layout::permute_fast(x.host(), x.shape(), axes, out),
         }))
     }
 
@@ -226,8 +242,9 @@ impl Backend for Cpu {
             unreachable!("the op checked the rank")
         };
         let shape = Shape::new(&[frames, 2 * rows, 2 * columns, channels]);
-        Ok(self.make(x.device(), shape, |out| {
-            layout::upsample_naive(x.host(), rows, columns, channels, out)
+        Ok(self.make(x.device(), shape, |out| match self.kernels {
+            Kernels::Naive => layout::upsample_naive(x.host(), rows, columns, channels, out),
+            _ => layout::upsample_fast(x.host(), rows, columns, channels, out),
         }))
     }
 }
@@ -235,14 +252,16 @@ impl Backend for Cpu {
 impl Cpu {
     fn norm(&self, x: &Tensor, norm: &Norm<'_>) -> Result<Tensor> {
         let width = x.shape().last();
-        Ok(self.make(x.device(), x.shape(), |out| {
-            norm::naive(norm, width, x.host(), out)
+        Ok(self.make(x.device(), x.shape(), |out| match self.kernels {
+            Kernels::Naive => norm::naive(norm, width, x.host(), out),
+            kernels => norm::fast(kernels, norm, width, x.host(), out),
         }))
     }
 
     fn map(&self, x: &Tensor, map: &Map<'_>) -> Result<Tensor> {
-        Ok(self.make(x.device(), x.shape(), |out| {
-            elementwise::naive(map, x.host(), out)
+        Ok(self.make(x.device(), x.shape(), |out| match self.kernels {
+            Kernels::Naive => elementwise::naive(map, x.host(), out),
+            kernels => elementwise::fast(kernels, map, x.host(), out),
         }))
     }
 }

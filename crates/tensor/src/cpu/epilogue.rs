@@ -54,7 +54,9 @@ impl<'a> Finish<'a> {
     pub(super) fn apply<A: Arith>(&self, row: usize, column: usize, products: &mut [f32]) {
         if let Some(bias) = self.bias {
             let bias = &bias[column..column + products.len()];
-            products.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
+            for (y, b) in products.iter_mut().zip(bias) {
+                *y += b;
+            }
         }
         let here = row * self.width + column..row * self.width + column + products.len();
         match &self.then {

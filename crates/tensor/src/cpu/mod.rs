@@ -22,6 +22,12 @@ mod epilogue;
 
 mod math;
 
+mod simd;
+
+mod widen;
+
+mod scratch;
+
 mod memory;
 
 use std::sync::Arc;

@@ -1,0 +1,178 @@
+//! What the fast kernels are made of: run-time dispatch ([`Work`]) and the one loop where nearly all time goes ([`Simd::tile`]).
+//!
+//! A tile is 6 rows by 16 columns of a product: 12 AVX2 registers of sums, which leaves room for two of a panel and one of the
+//! rows; on NEON it is 24 of 32. A machine with other registers (AVX-512) is one more implementation of [`Simd`].
+
+use crate::cpu::Kernels;
+use crate::cpu::math::Arith;
+use crate::cpu::math::Plain;
+
+/// Rows of a tile.
+pub(super) const TILE_ROWS: usize = 6;
+
+/// Columns of a tile, and numbers in a [`Line`].
+pub(super) const TILE_COLUMNS: usize = 16;
+
+/// Sixteen neighbours of a packed panel, in one cache line.
+#[derive(Clone, Copy, Default)]
+#[repr(C, align(64))]
+pub(super) struct Line(pub(super) [f32; TILE_COLUMNS]);
+
+/// The sums of a tile.
+pub(super) type Tile = [Line; TILE_ROWS];
+
+/// A stretch of a product: six rows of `depth` numbers each, times a panel of `depth` lines.
+#[derive(Clone, Copy)]
+pub(super) struct Segment {
+    pub(super) rows: [*const f32; TILE_ROWS],
+    pub(super) panel: *const Line,
+}
+
+/// A set of instructions to compute with.
+pub(super) trait Simd: Arith {
+    /// `tile[i][j] = Σ over segments Σₖ rows[i][k] · panel[k][j]`.
+    ///
+    /// # Safety
+    /// Every row of every segment points to `depth` readable numbers, every panel to `depth` readable lines, and the machine runs
+    /// the instructions.
+    unsafe fn tile(segments: &[Segment], depth: usize, tile: &mut Tile);
+}
+
+/// A piece of work that is compiled once for each set of instructions. Implementations of `run`, and what they call in inner loops,
+/// are `#[inline(always)]`: that is how they come to be compiled for the instructions.
+pub(super) trait Work {
+    fn run<S: Simd>(self);
+}
+
+/// Portable Rust.
+#[derive(Clone, Copy)]
+pub(super) struct Portable;
+
+impl Arith for Portable {
+    #[inline(always)]
+    fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+        Plain::mul_add(a, b, c)
+    }
+}
+
+impl Simd for Portable {
+    unsafe fn tile(segments: &[Segment], depth: usize, tile: &mut Tile) {
+        *tile = Default::default();
+        for segment in segments {
+            for (i, line) in tile.iter_mut().enumerate() {
+                // SAFETY: the caller's promise, passed on.
+                let (row, panel) = unsafe {
+                    (
+                        std::slice::from_raw_parts(segment.rows[i], depth),
+                        std::slice::from_raw_parts(segment.panel, depth),
+                    )
+                };
+                let mut sums = line.0;
+                for (&a, b) in row.iter().zip(panel) {
+                    sums.iter_mut().zip(&b.0).for_each(|(sum, b)| *sum += a * b);
+                }
+                line.0 = sums;
+            }
+        }
+    }
+}
+
+impl Kernels {
+    /// Runs `work` compiled for these kernels.
+    pub(super) fn run<W: Work>(self, work: W) {
+        match self {
+            Kernels::Naive | Kernels::Portable => work.run::<Portable>(),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: `Cpu::new` has checked that this machine has the features.
+            Kernels::Avx2 => unsafe { x86::run_avx2(work) },
+            #[cfg(not(target_arch = "x86_64"))]
+            Kernels::Avx2 => unreachable!("`Cpu::new` refuses kernels that the machine does not run"),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::*;
+
+    /// AVX2 and FMA.
+    #[derive(Clone, Copy)]
+    struct Avx2;
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(super) fn run_avx2<W: Work>(work: W) {
+        work.run::<Avx2>();
+    }
+
+    impl Arith for Avx2 {
+        #[inline(always)]
+        fn mul_add(a: f32, b: f32, c: f32) -> f32 {
+            a.mul_add(b, c)
+        }
+    }
+
+    impl Simd for Avx2 {
+        #[inline(always)]
+        unsafe fn tile(segments: &[Segment], depth: usize, tile: &mut Tile) {
+            // SAFETY: the caller's promise, passed on.
+            unsafe { tile_avx2(segments, depth, tile) }
+        }
+    }
+
+    /// # Safety
+    /// As [`Simd::tile`].
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn tile_avx2(segments: &[Segment], depth: usize, tile: &mut Tile) {
+        let mut sums = [[_mm256_setzero_ps(); 2]; TILE_ROWS];
+        for segment in segments {
+            let rows = segment.rows;
+            let mut panel = segment.panel.cast::<f32>();
+            let mut k = 0;
+            // Two steps at a time: less counting between the multiplications.
+            while k + 2 <= depth {
+                // SAFETY: k + 1 < depth, and the caller promises depth numbers and lines.
+                unsafe {
+                    step(&rows, k, panel, &mut sums);
+                    step(&rows, k + 1, panel.add(TILE_COLUMNS), &mut sums);
+                    panel = panel.add(2 * TILE_COLUMNS);
+                }
+                k += 2;
+            }
+            if k < depth {
+                // SAFETY: as above.
+                unsafe { step(&rows, k, panel, &mut sums) };
+            }
+        }
+        for (line, sums) in tile.iter_mut().zip(&sums) {
+            // SAFETY: a line is sixteen numbers, aligned to its own size.
+            unsafe {
+                _mm256_store_ps(line.0.as_mut_ptr(), sums[0]);
+                _mm256_store_ps(line.0.as_mut_ptr().add(8), sums[1]);
+            }
+        }
+    }
+
+    /// One column of the rows times one line of the panel.
+    ///
+    /// # Safety
+    /// Every row has a number at `k`; `panel` points to a line.
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn step(
+        rows: &[*const f32; TILE_ROWS],
+        k: usize,
+        panel: *const f32,
+        sums: &mut [[__m256; 2]; TILE_ROWS],
+    ) {
+        // SAFETY: the caller's promise.
+        let (left, right) = unsafe { (_mm256_load_ps(panel), _mm256_load_ps(panel.add(8))) };
+        for (sums, row) in sums.iter_mut().zip(rows) {
+            // SAFETY: the caller's promise.
+            let a = unsafe { _mm256_broadcast_ss(&*row.add(k)) };
+            sums[0] = _mm256_fmadd_ps(a, left, sums[0]);
+            sums[1] = _mm256_fmadd_ps(a, right, sums[1]);
+        }
+    }
+}
