@@ -81,7 +81,7 @@ impl DitConfig {
         if raw.image_dim.is_some() != raw.added_kv_proj_dim.is_some() {
             return Err(unsupported("half a picture branch".into()));
         }
-        let half_pairs = raw.attention_head_dim % 2 != 0 || raw.freq_dim % 2 != 0;
+        let half_pairs = !raw.attention_head_dim.is_multiple_of(2) || !raw.freq_dim.is_multiple_of(2);
         if half_pairs || raw.attention_head_dim < 6 {
             return Err(unsupported(format!("a head width of {}", raw.attention_head_dim)));
         }

@@ -20,7 +20,7 @@ use crate::weights::WeightsError;
 
 /// What pictures are normalised by.
 const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 type Norm = (Tensor, Tensor);
 

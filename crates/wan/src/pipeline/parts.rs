@@ -19,7 +19,7 @@ type Build<M> = Box<dyn Fn(&Weights) -> Result<M, WeightsError> + Send>;
 pub(super) struct Part<M> {
     path: PathBuf,
     build: Build<M>,
-    live: Option<M>,
+    live: Option<Box<M>>,
 }
 
 impl<M> Part<M> {
@@ -45,10 +45,11 @@ impl<M> Part<M> {
             Some(live) => live,
             None => {
                 let weights = Weights::new(open(&self.path)?, device);
-                (self.build)(&weights).map_err(|source| LoadError::Weights {
+                let built = (self.build)(&weights);
+                Box::new(built.map_err(|source| LoadError::Weights {
                     path: self.path.clone(),
                     source,
-                })?
+                })?)
             }
         };
         Ok(self.live.insert(live))

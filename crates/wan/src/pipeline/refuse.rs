@@ -2,6 +2,7 @@
 //! rounded, cropped or scaled to fit.
 
 use crate::capabilities::Capabilities;
+use crate::capabilities::Family;
 use crate::error::GenerateError;
 use crate::frame::FrameRgb;
 use crate::request::Conditioning;
@@ -12,7 +13,7 @@ use crate::request::Sampling;
 pub(super) fn check(request: &Request, capabilities: &Capabilities) -> Result<(), GenerateError> {
     let multiple = capabilities.size_multiple;
     for (field, extent) in [("width", request.width), ("height", request.height)] {
-        if extent == 0 || extent % multiple != 0 {
+        if extent == 0 || !extent.is_multiple_of(multiple) {
             return refuse(field, format!("{extent} is not a multiple of {multiple}"));
         }
     }
@@ -50,7 +51,33 @@ pub(super) fn check(request: &Request, capabilities: &Capabilities) -> Result<()
             ),
         );
     }
-    check_conditioning(request)
+    check_conditioning(request)?;
+    match capabilities.family {
+        Family::Sources => check_sources(request, multiple),
+        Family::Text | Family::Inpaint { .. } | Family::KnownTokens | Family::Vace => Ok(()),
+    }
+}
+
+/// Sources keep their own size, which must suit the VAE and the transformer.
+fn check_sources(request: &Request, multiple: usize) -> Result<(), GenerateError> {
+    let (pictures, videos) = match &request.conditioning {
+        Conditioning::References { images, videos } => (images.as_slice(), videos.as_slice()),
+        Conditioning::Edit { references, .. } => (references.as_slice(), [].as_slice()),
+        Conditioning::Text
+        | Conditioning::FirstFrame(_)
+        | Conditioning::FirstAndLast { .. }
+        | Conditioning::Continue { .. }
+        | Conditioning::Vace(_) => return Ok(()),
+    };
+    let misfit =
+        |frame: &&FrameRgb| !frame.width.is_multiple_of(multiple) || !frame.height.is_multiple_of(multiple);
+    match pictures.iter().chain(videos.iter().flatten()).find(misfit) {
+        Some(FrameRgb { width, height, .. }) => refuse(
+            "conditioning",
+            format!("a source of {width}×{height} is not a multiple of {multiple} each way"),
+        ),
+        None => Ok(()),
+    }
 }
 
 fn check_conditioning(request: &Request) -> Result<(), GenerateError> {

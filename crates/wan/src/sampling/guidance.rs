@@ -230,3 +230,65 @@ fn projected(to: &Tensor, from: &Tensor) -> Result<Tensor> {
     }
     Tensor::from_vec(to.device(), to.shape(), update)
 }
+
+#[cfg(test)]
+mod tests {
+    use kinora_tensor::Device;
+
+    use super::*;
+
+    #[test]
+    fn updates_are_shortened_frame_by_frame_and_halved_along_the_clip() {
+        let device = Device::cpu();
+        let clip = |numbers: [f32; 4]| Tensor::from_vec(&device, [2, 1, 1, 2], numbers.to_vec()).unwrap();
+        let check = |to: [f32; 4], from: [f32; 4], expected: [f32; 4]| {
+            let update = projected(&clip(to), &clip(from)).unwrap().to_vec().unwrap();
+            let close = update
+                .iter()
+                .zip(expected)
+                .all(|(got, expected)| (got - expected).abs() < 1e-4);
+            assert!(close, "{to:?} − {from:?}: {update:?}, not {expected:?}");
+        };
+        // The first frame moves across the clip, the second along it.
+        check([1.0, 0.0, 1.0, 0.0], [1.0, -3.0, -3.0, 0.0], [0.0, 3.0, 2.0, 0.0]);
+        // A hundred is shortened to fifty, in its own frame only.
+        check(
+            [1.0, 0.0, 1.0, 0.0],
+            [1.0, -100.0, 1.0, -3.0],
+            [0.0, 50.0, 0.0, 3.0],
+        );
+        check([0.0, 0.0, 0.0, 0.0], [0.0, -3.0, 0.0, 0.0], [0.0, 3.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn rules_of_equal_velocities_are_those_velocities() {
+        let device = Device::cpu();
+        let velocity = Tensor::from_vec(&device, [1, 1, 1, 3], vec![0.5, -1.0, 2.0]).unwrap();
+        let sample = Tensor::from_vec(&device, [1, 1, 1, 3], vec![0.1, 0.2, -0.3]).unwrap();
+        let weights = Weights {
+            text: 4.0,
+            images: 4.5,
+            videos: 1.25,
+        };
+        let rules = [
+            Rule::Unguided(SourceSet::Empty),
+            Rule::Plain(SourceSet::Empty),
+            Rule::Projected(SourceSet::All),
+            Rule::VideosImagesText,
+            Rule::ImagesTextProjected,
+        ];
+        for rule in rules {
+            let velocities = vec![velocity.clone(); rule.passes().len()];
+            let combined = rule
+                .combine(&velocities, &sample, 0.7, weights)
+                .unwrap()
+                .to_vec()
+                .unwrap();
+            let close = combined
+                .iter()
+                .zip([0.5, -1.0, 2.0])
+                .all(|(got, expected)| (got - expected).abs() < 1e-5);
+            assert!(close, "{rule:?}: {combined:?}");
+        }
+    }
+}

@@ -38,7 +38,7 @@ pub enum SolverKind {
 /// A walk from noise to latents in progress.
 pub enum Solver {
     /// See [`SolverKind::UniPc`].
-    UniPc(UniPc),
+    UniPc(Box<UniPc>),
     /// See [`SolverKind::DpmPp`].
     DpmPp(DpmPp),
     /// See [`SolverKind::Euler`].
@@ -49,7 +49,7 @@ impl Solver {
     /// A solver at the start of `schedule`.
     pub fn new(kind: SolverKind, schedule: &Schedule) -> Self {
         match kind {
-            SolverKind::UniPc => Solver::UniPc(UniPc::new(schedule)),
+            SolverKind::UniPc => Solver::UniPc(Box::new(UniPc::new(schedule))),
             SolverKind::DpmPp => Solver::DpmPp(DpmPp::new(schedule)),
             SolverKind::Euler => Solver::Euler(Euler::new(schedule)),
         }

@@ -14,6 +14,7 @@ use kinora_wan::Noise;
 use kinora_wan::Pipeline;
 use kinora_wan::Request;
 use kinora_wan::Sampling;
+use kinora_wan::Warning;
 use kinora_wan::request::Mask;
 use kinora_wan::request::VaceControl;
 
@@ -410,4 +411,60 @@ fn check_case(pipeline: &str, name: &'static str, conditioning: fn(&Case) -> Con
         println!("{pipeline} {name} frames: largest difference {largest:.2e} of the range");
     }
     assert!(largest <= FRAMES, "{pipeline} {name}: frames differ by {largest}");
+}
+
+#[test]
+fn generations_with_sources_equal_the_reference() {
+    let golden = Golden::open("pipelines/sources/cases.safetensors");
+    let picture = |name: &str| {
+        let dims = golden.tensor(name).dims().to_vec();
+        FrameRgb {
+            height: dims[0],
+            width: dims[1],
+            data: golden.bytes(name),
+        }
+    };
+    let pictures: Vec<FrameRgb> = (0..7).map(|index| picture(&format!("picture.{index}"))).collect();
+    let frame = |data: &[u8]| FrameRgb {
+        width: 48,
+        height: 32,
+        data: data.to_vec(),
+    };
+    let frames: Vec<FrameRgb> = golden.bytes("frames").chunks(32 * 48 * 3).map(frame).collect();
+    let references = |count: usize| Conditioning::References {
+        images: pictures[..count].to_vec(),
+        videos: vec![],
+    };
+    let edit = |count: usize| Conditioning::Edit {
+        frames: frames.clone(),
+        references: pictures[..count].to_vec(),
+    };
+    let folder = assemble("sources");
+    let mut pipeline = load(&folder, None);
+    let mut check_case = |name: &str, conditioning: Conditioning, warnings: &[Warning]| {
+        let request = Request {
+            prompt: PROMPT.into(),
+            negative_prompt: NEGATIVE.into(),
+            width: 48,
+            height: 32,
+            num_frames: 5,
+            noise: Noise::Given(golden.clip("noise")),
+            sampling: Sampling::Checkpoint { steps: 8 },
+            guidance: Guidance::uniform(4.0),
+            conditioning,
+        };
+        let (outcome, _) = generate_with(&mut pipeline, &request).unwrap();
+        let expected = golden.clip(&format!("{name}.latents"));
+        check(&format!("sources {name}"), &outcome.latents, &expected, LATENTS);
+        assert_eq!(outcome.warnings, warnings, "{name}");
+    };
+    check_case("text", Conditioning::Text, &[]);
+    check_case("edit", edit(0), &[]);
+    check_case("edit_with_reference", edit(1), &[]);
+    check_case("references", references(2), &[]);
+    check_case(
+        "many_references",
+        references(7),
+        &[Warning::ManySources { count: 7 }],
+    );
 }
