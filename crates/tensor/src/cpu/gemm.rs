@@ -14,8 +14,10 @@ use crate::cpu::scratch::Output;
 use crate::cpu::scratch::Part;
 use crate::cpu::scratch::Scratch;
 use crate::cpu::simd::Line;
+use crate::cpu::simd::SQUARE;
 use crate::cpu::simd::Segment;
 use crate::cpu::simd::Simd;
+use crate::cpu::simd::Square;
 use crate::cpu::simd::TILE_COLUMNS;
 use crate::cpu::simd::TILE_ROWS;
 use crate::cpu::simd::Work;
@@ -23,11 +25,11 @@ use crate::cpu::widen::Stored;
 use crate::weight::Weight;
 use crate::weight::WeightView;
 
-/// Numbers along `k` that a panel holds.
-const DEPTH: usize = 512;
+/// Numbers along `k` that a panel holds at most: six rows of them fit the first level of cache beside a panel passing through.
+const DEPTH_MAX: usize = 1024;
 
-/// Outputs of one task: eight panels, together half of a 512 kB cache.
-const BLOCK: usize = 8 * TILE_COLUMNS;
+/// Lines of panels that one task holds: 256 kB, half of a second level.
+const PANEL_LINES: usize = 4096;
 
 /// Up to this many rows, packing costs more than it saves: each weight is read once and used for every row.
 const FEW_ROWS: usize = 4;
@@ -93,19 +95,23 @@ fn fast_stored<W: Stored>(
         });
         return;
     }
-    let blocks = outputs.div_ceil(BLOCK);
+    // Stretches of equal length, for each of them costs a pass over the result.
+    let depth_max = inputs.div_ceil(inputs.div_ceil(DEPTH_MAX));
+    let block = PANEL_LINES / depth_max * TILE_COLUMNS;
+    let blocks = outputs.div_ceil(block);
     // Where a few blocks of outputs are not work enough for all threads, rows are divided as well.
     let wanted = (4 * rayon::current_num_threads()).div_ceil(blocks);
     let row_chunk = rows.div_ceil(wanted).max(240).next_multiple_of(TILE_ROWS);
     let chunks = rows.div_ceil(row_chunk);
     (0..blocks * chunks).into_par_iter().for_each(|task| {
-        let (block, chunk) = (task % blocks, task / blocks);
-        let columns = block * BLOCK..outputs.min((block + 1) * BLOCK);
+        let (at, chunk) = (task % blocks, task / blocks);
+        let columns = at * block..outputs.min((at + 1) * block);
         let rows = chunk * row_chunk..rows.min((chunk + 1) * row_chunk);
         kernels.run(Block {
             product: &product,
             rows,
             columns,
+            depth_max,
         });
     });
 }
@@ -123,6 +129,7 @@ struct Block<'a, W> {
     product: &'a Product<'a, W>,
     rows: std::ops::Range<usize>,
     columns: std::ops::Range<usize>,
+    depth_max: usize,
 }
 
 impl<W: Stored> Work for Block<'_, W> {
@@ -132,13 +139,13 @@ impl<W: Stored> Work for Block<'_, W> {
             product: p,
             rows,
             columns,
+            depth_max,
         } = self;
         let panels = columns.len().div_ceil(TILE_COLUMNS);
-        let depth_max = DEPTH.min(p.inputs);
         let mut scratch = Scratch::lend(panels * depth_max);
         let lines = scratch.lines();
-        for start in (0..p.inputs).step_by(DEPTH) {
-            let depth = DEPTH.min(p.inputs - start);
+        for start in (0..p.inputs).step_by(depth_max) {
+            let depth = depth_max.min(p.inputs - start);
             let part = Part {
                 first: start == 0,
                 last: start + depth == p.inputs,
@@ -146,7 +153,7 @@ impl<W: Stored> Work for Block<'_, W> {
             for (i, panel) in lines.chunks_exact_mut(depth).take(panels).enumerate() {
                 let first = columns.start + i * TILE_COLUMNS;
                 let count = TILE_COLUMNS.min(columns.end - first);
-                pack(
+                pack::<S, W>(
                     &p.weight[first * p.inputs..(first + count) * p.inputs],
                     p.inputs,
                     start,
@@ -167,6 +174,9 @@ impl<W: Stored> Work for Block<'_, W> {
                         rows: pointers,
                         panel: panel.as_ptr(),
                     };
+                    for i in 0..count {
+                        S::fetch(p.out.place(row + i, column));
+                    }
                     let mut tile = Default::default();
                     // SAFETY: rows and panel were sliced to `depth` above; the instructions are those of `Kernels::run`.
                     unsafe { S::tile(&[segment], depth, &mut tile) };
@@ -183,16 +193,33 @@ impl<W: Stored> Work for Block<'_, W> {
 
 /// Packs up to 16 rows of `inputs` weights, from `start` on, as lines: `panel[k][j] = rows[j][start + k]`.
 #[inline(always)]
-fn pack<W: Stored>(rows: &[W], inputs: usize, start: usize, panel: &mut [Line]) {
+fn pack<S: Simd, W: Stored>(rows: &[W], inputs: usize, start: usize, panel: &mut [Line]) {
     let depth = panel.len();
     let count = rows.len() / inputs;
-    if count < TILE_COLUMNS {
-        panel.fill(Line::default());
+    let whole = if count == TILE_COLUMNS {
+        depth / SQUARE * SQUARE
+    } else {
+        0
+    };
+    for k in (0..whole).step_by(SQUARE) {
+        for half in [0, SQUARE] {
+            let mut square = Square::default();
+            for (j, row) in square.iter_mut().enumerate() {
+                let stored = &rows[(half + j) * inputs + start + k..][..SQUARE];
+                for (wide, stored) in row.iter_mut().zip(stored) {
+                    *wide = stored.widen();
+                }
+            }
+            S::transpose(&mut square);
+            for (line, row) in panel[k..k + SQUARE].iter_mut().zip(&square) {
+                line.0[half..half + SQUARE].copy_from_slice(row);
+            }
+        }
     }
-    for j in 0..count {
-        let row = &rows[j * inputs + start..][..depth];
-        for (line, w) in panel.iter_mut().zip(row) {
-            line.0[j] = w.widen();
+    for (k, line) in panel.iter_mut().enumerate().skip(whole) {
+        *line = Line::default();
+        for (j, number) in line.0[..count].iter_mut().enumerate() {
+            *number = rows[j * inputs + start + k].widen();
         }
     }
 }

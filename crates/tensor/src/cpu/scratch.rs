@@ -70,6 +70,12 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// Where row `row` has its number `column`; not to be read through.
+    #[inline(always)]
+    pub(super) fn place(&self, row: usize, column: usize) -> *const f32 {
+        self.start.wrapping_add(row * self.width + column)
+    }
+
     /// `count` numbers of row `row` from `column` on.
     ///
     /// # Safety

@@ -36,7 +36,29 @@ pub(super) trait Simd: Arith {
     /// Every row of every segment points to `depth` readable numbers, every panel to `depth` readable lines, and the machine runs
     /// the instructions.
     unsafe fn tile(segments: &[Segment], depth: usize, tile: &mut Tile);
+
+    /// `block[i][j]` and `block[j][i]` change places.
+    #[inline(always)]
+    fn transpose(block: &mut Square) {
+        for i in 0..SQUARE {
+            for j in 0..i {
+                (block[i][j], block[j][i]) = (block[j][i], block[i][j]);
+            }
+        }
+    }
+
+    /// Has the memory at `place` brought near, for it will be asked for soon. A hint; any place will do.
+    #[inline(always)]
+    fn fetch(place: *const f32) {
+        let _ = place;
+    }
 }
+
+/// The side of a [`Square`].
+pub(super) const SQUARE: usize = 8;
+
+/// What [`Simd::transpose`] turns over.
+pub(super) type Square = [[f32; SQUARE]; SQUARE];
 
 /// A piece of work that is compiled once for each set of instructions. Implementations of `run`, and what they call in inner loops,
 /// are `#[inline(always)]`: that is how they come to be compiled for the instructions.
@@ -119,6 +141,18 @@ mod x86 {
             // SAFETY: the caller's promise, passed on.
             unsafe { tile_avx2(segments, depth, tile) }
         }
+
+        #[inline(always)]
+        fn transpose(block: &mut Square) {
+            // SAFETY: code generic over `Simd` runs as `Avx2` below `run_avx2` alone.
+            unsafe { transpose_avx2(block) }
+        }
+
+        #[inline(always)]
+        fn fetch(place: *const f32) {
+            // SAFETY: a prefetch reads nothing and never faults.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(place.cast()) }
+        }
     }
 
     /// # Safety
@@ -154,6 +188,37 @@ mod x86 {
         }
     }
 
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn transpose_avx2(block: &mut Square) {
+        // SAFETY: each row is eight numbers.
+        let rows = block
+            .each_ref()
+            .map(|row| unsafe { _mm256_loadu_ps(row.as_ptr()) });
+        // Pairs of numbers, then pairs of pairs, then halves.
+        let mut pairs = rows;
+        for i in (0..8).step_by(2) {
+            pairs[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
+            pairs[i + 1] = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
+        }
+        let mut fours = pairs;
+        for i in [0, 4] {
+            fours[i] = _mm256_shuffle_ps::<0b01_00_01_00>(pairs[i], pairs[i + 2]);
+            fours[i + 1] = _mm256_shuffle_ps::<0b11_10_11_10>(pairs[i], pairs[i + 2]);
+            fours[i + 2] = _mm256_shuffle_ps::<0b01_00_01_00>(pairs[i + 1], pairs[i + 3]);
+            fours[i + 3] = _mm256_shuffle_ps::<0b11_10_11_10>(pairs[i + 1], pairs[i + 3]);
+        }
+        for i in 0..4 {
+            let upper = _mm256_permute2f128_ps::<0x20>(fours[i], fours[i + 4]);
+            let lower = _mm256_permute2f128_ps::<0x31>(fours[i], fours[i + 4]);
+            // SAFETY: each row is eight numbers.
+            unsafe {
+                _mm256_storeu_ps(block[i].as_mut_ptr(), upper);
+                _mm256_storeu_ps(block[i + 4].as_mut_ptr(), lower);
+            }
+        }
+    }
+
     /// One column of the rows times one line of the panel.
     ///
     /// # Safety
@@ -173,6 +238,37 @@ mod x86 {
             let a = unsafe { _mm256_broadcast_ss(&*row.add(k)) };
             sums[0] = _mm256_fmadd_ps(a, left, sums[0]);
             sums[1] = _mm256_fmadd_ps(a, right, sums[1]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Squares full of different numbers.
+    struct TurnOver;
+
+    impl Work for TurnOver {
+        #[inline(always)]
+        fn run<S: Simd>(self) {
+            let square: Square = std::array::from_fn(|i| std::array::from_fn(|j| (10 * i + j) as f32));
+            let mut turned = square;
+            S::transpose(&mut turned);
+            for (i, row) in square.iter().enumerate() {
+                for (j, number) in row.iter().enumerate() {
+                    assert_eq!(turned[j][i], *number, "{i}, {j}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn squares_are_turned_over() {
+        for kernels in [Kernels::Portable, Kernels::Avx2] {
+            if kernels.available() {
+                kernels.run(TurnOver);
+            }
         }
     }
 }
