@@ -277,6 +277,26 @@ fn layouts() {
     });
 }
 
+#[test]
+fn nothing_stays_nothing() {
+    twins(1, 0.0, |maker, device| {
+        let weight = maker.weight(DType::F32, [5, 6], 1.0);
+        let x = Tensor::zeros(device, [0, 6])?;
+        let y = x.linear(
+            &Linear::new(device, &weight, None)?,
+            Epilogue::Activate(Activation::Silu),
+        )?;
+        let y = y
+            .rms_norm(None, 1e-6)?
+            .add(&Tensor::zeros(device, [5])?)?
+            .slice(1, 0..0)?;
+        Ok((
+            "no rows".into(),
+            y.channel_norm(&Tensor::zeros(device, [0])?, Activation::Identity)?,
+        ))
+    });
+}
+
 /// Makes `cases` cases twice over, on the naive device and on every fast one this machine has, from the same seeds; results may differ
 /// by `relative` of the largest expected number.
 fn twins(cases: u64, relative: f32, make: impl Fn(&mut Maker, &Device) -> Result<(String, Tensor)>) {

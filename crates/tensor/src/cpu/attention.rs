@@ -9,11 +9,13 @@ use crate::cpu::math;
 use crate::cpu::scratch::Output;
 use crate::cpu::scratch::Scratch;
 use crate::cpu::simd::Line;
+use crate::cpu::simd::Place;
+use crate::cpu::simd::SQUARE;
 use crate::cpu::simd::Segment;
 use crate::cpu::simd::Simd;
+use crate::cpu::simd::Square;
 use crate::cpu::simd::TILE_COLUMNS;
 use crate::cpu::simd::TILE_ROWS;
-use crate::cpu::simd::Tile;
 use crate::cpu::simd::Work;
 use crate::ops::Attention;
 use crate::tensor::Tensor;
@@ -111,18 +113,23 @@ pub(super) fn fast(kernels: Kernels, o: &Operands<'_>, out: &mut [f32]) {
         return;
     }
     let heads_at_once = (PACKED_LINES_MAX / head_lines).clamp(1, o.heads);
-    let mut packed = vec![Line::default(); heads_at_once * head_lines];
+    let mut packed = Scratch::lend(heads_at_once * head_lines);
     let out = Output::new(out, o.heads * o.width);
     for first in (0..o.heads).step_by(heads_at_once) {
         let heads = heads_at_once.min(o.heads - first);
-        let packed = &mut packed[..heads * head_lines];
+        let packed = &mut packed.lines()[..heads * head_lines];
         packed
             .par_chunks_exact_mut(head_lines)
             .enumerate()
             .for_each(|(head, lines)| {
-                let (k, v) = lines.split_at_mut(keys_padded / TILE_COLUMNS * o.width);
-                pack_keys(o, first + head, k);
-                pack_values(o, first + head, v, keys_padded);
+                let (keys, values) = lines.split_at_mut(keys_padded / TILE_COLUMNS * o.width);
+                kernels.run(Pack {
+                    o,
+                    head: first + head,
+                    keys,
+                    values,
+                    keys_padded,
+                });
             });
         let blocks = o.queries.div_ceil(QUERY_BLOCK);
         (0..heads * blocks).into_par_iter().for_each(|task| {
@@ -235,21 +242,18 @@ impl Block<'_> {
                         .as_ptr()
                         .cast::<f32>();
                 }
-                let mut tile = Tile::default();
-                // SAFETY: a row of queries has at least `width` numbers in its lines, the panel `width` lines.
-                unsafe {
-                    S::tile(
-                        &[Segment {
-                            rows,
-                            panel: panel.as_ptr(),
-                        }],
-                        width,
-                        &mut tile,
-                    )
+                let start = desk.scores[row * row_lines + at..].as_mut_ptr().cast();
+                let place = Place {
+                    start,
+                    stride: row_lines * TILE_COLUMNS,
                 };
-                for (i, line) in tile.iter().enumerate() {
-                    desk.scores[(row + i) * row_lines + at] = *line;
-                }
+                let segment = Segment {
+                    rows,
+                    panel: panel.as_ptr(),
+                };
+                // SAFETY: a row of queries has at least `width` numbers in its lines, the panel `width` lines; the desk has whole
+                // tiles of rows, and is ours.
+                unsafe { S::tile(&[segment], width, place, None) };
                 row += TILE_ROWS;
             }
         }
@@ -327,25 +331,19 @@ impl Block<'_> {
                         .as_ptr()
                         .cast::<f32>();
                 }
-                let mut tile = Tile::default();
-                // SAFETY: a row of scores has lines for every key of the block, the panel a line for each.
-                unsafe {
-                    S::tile(
-                        &[Segment {
-                            rows,
-                            panel: panel.as_ptr(),
-                        }],
-                        keys.len(),
-                        &mut tile,
-                    )
+                let start = desk.sums[row * groups + group..].as_mut_ptr().cast();
+                let place = Place {
+                    start,
+                    stride: groups * TILE_COLUMNS,
                 };
-                for (i, line) in tile.iter().enumerate() {
-                    let sums = &mut desk.sums[(row + i) * groups + group];
-                    let decay = desk.decay[row + i];
-                    for j in 0..TILE_COLUMNS {
-                        sums.0[j] = S::mul_add(sums.0[j], decay, line.0[j]);
-                    }
-                }
+                let decay = desk.decay[row..].first_chunk::<TILE_ROWS>();
+                let segment = Segment {
+                    rows,
+                    panel: panel.as_ptr(),
+                };
+                // SAFETY: a row of scores has a number for every key of the block, the panel a line for each; the desk has whole
+                // tiles of rows, and is ours.
+                unsafe { S::tile(&[segment], keys.len(), place, decay) };
                 row += TILE_ROWS;
             }
         }
@@ -367,30 +365,72 @@ impl Block<'_> {
     }
 }
 
-/// Keys of a head, transposed: `lines[key / 16 · d + c][key % 16]`.
-fn pack_keys(o: &Operands<'_>, head: usize, lines: &mut [Line]) {
-    for (panel, lines) in lines.chunks_exact_mut(o.width).enumerate() {
-        lines.fill(Line::default());
-        let first = panel * TILE_COLUMNS;
-        for key in first..o.keys.min(first + TILE_COLUMNS) {
-            for (line, number) in lines.iter_mut().zip(&o.k[o.span(key, head)]) {
-                line.0[key - first] = *number;
-            }
+/// Keys and values of one head into panels.
+struct Pack<'a> {
+    o: &'a Operands<'a>,
+    head: usize,
+    keys: &'a mut [Line],
+    values: &'a mut [Line],
+    keys_padded: usize,
+}
+
+impl Work for Pack<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Self {
+            o,
+            head,
+            keys,
+            values,
+            keys_padded,
+        } = self;
+        for (panel, lines) in keys.chunks_exact_mut(o.width).enumerate() {
+            pack_keys::<S>(o, head, panel * TILE_COLUMNS, lines);
+        }
+        for (group, lines) in values.chunks_exact_mut(keys_padded).enumerate() {
+            pack_values(o, head, group * TILE_COLUMNS, lines);
         }
     }
 }
 
-/// Values of a head, 16 columns at a time: `lines[c / 16 · keys + key][c % 16]`.
-fn pack_values(o: &Operands<'_>, head: usize, lines: &mut [Line], keys_padded: usize) {
-    for (group, lines) in lines.chunks_exact_mut(keys_padded).enumerate() {
-        let first = group * TILE_COLUMNS;
-        let count = TILE_COLUMNS.min(o.width - first);
-        for (key, line) in lines.iter_mut().enumerate() {
-            *line = Line::default();
-            if key < o.keys {
-                let start = o.span(key, head).start + first;
-                line.0[..count].copy_from_slice(&o.v[start..start + count]);
+/// Sixteen keys from `first` on, turned over: `lines[column][key - first]`; zeros beyond the last key.
+#[inline(always)]
+fn pack_keys<S: Simd>(o: &Operands<'_>, head: usize, first: usize, lines: &mut [Line]) {
+    let whole = if first + TILE_COLUMNS <= o.keys {
+        o.width / SQUARE * SQUARE
+    } else {
+        0
+    };
+    for column in (0..whole).step_by(SQUARE) {
+        for half in [0, SQUARE] {
+            let mut square = Square::default();
+            for (key, row) in square.iter_mut().enumerate() {
+                let start = o.span(first + half + key, head).start + column;
+                row.copy_from_slice(&o.k[start..start + SQUARE]);
             }
+            S::transpose(&mut square);
+            for (line, row) in lines[column..column + SQUARE].iter_mut().zip(&square) {
+                line.0[half..half + SQUARE].copy_from_slice(row);
+            }
+        }
+    }
+    for (column, line) in lines.iter_mut().enumerate().skip(whole) {
+        *line = Line::default();
+        for key in first..o.keys.min(first + TILE_COLUMNS) {
+            line.0[key - first] = o.k[o.span(key, head).start + column];
+        }
+    }
+}
+
+/// Sixteen columns of all values from `first` on: `lines[key][column - first]`; zeros beyond the last column and key.
+#[inline(always)]
+fn pack_values(o: &Operands<'_>, head: usize, first: usize, lines: &mut [Line]) {
+    let count = TILE_COLUMNS.min(o.width - first);
+    for (key, line) in lines.iter_mut().enumerate() {
+        *line = Line::default();
+        if key < o.keys {
+            let start = o.span(key, head).start + first;
+            line.0[..count].copy_from_slice(&o.v[start..start + count]);
         }
     }
 }

@@ -198,8 +198,9 @@ impl Backend for Cpu {
     fn mean_last(&self, x: &Tensor) -> Result<Tensor> {
         let dims = x.dims();
         let shape = Shape::new(&dims[..dims.len() - 1]);
-        Ok(self.make(x.device(), shape, |out| {
-            elementwise::mean_naive(x.host(), x.shape().last(), out)
+        Ok(self.make(x.device(), shape, |out| match self.kernels {
+            Kernels::Naive => elementwise::mean_naive(x.host(), x.shape().last(), out),
+            _ => elementwise::mean_fast(x.host(), x.shape().last(), out),
         }))
     }
 

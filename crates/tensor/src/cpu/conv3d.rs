@@ -279,12 +279,12 @@ impl<P: StoredLine> Work for Group<'_, P> {
             while pixel < pixels.end {
                 let rows = (pixel, TILE_ROWS.min(pixels.end - pixel));
                 conv.collect(rows, from..to, lines, &mut segments);
-                let mut tile = Default::default();
-                // SAFETY: `collect` gives rows and panels of `inputs` numbers and lines; the instructions are those of
-                // `Kernels::run`.
-                unsafe { S::tile(&segments, inputs, &mut tile) };
-                // SAFETY: tasks differ in pixels or in the group of outputs.
-                unsafe { conv.out.store::<S>(&tile, rows, columns, part, conv.finish) };
+                // SAFETY: `collect` gives rows and panels of `inputs` numbers and lines; tasks differ in pixels or in the group of
+                // outputs; the instructions are those of `Kernels::run`.
+                unsafe {
+                    conv.out
+                        .tile::<S>((&segments, inputs), rows, columns, part, conv.finish)
+                };
                 pixel += TILE_ROWS;
             }
             from = to;

@@ -49,6 +49,11 @@ impl<'a> Finish<'a> {
         }
     }
 
+    /// Whether there is anything to do.
+    pub(super) fn changes(&self) -> bool {
+        self.bias.is_some() || !matches!(self.then, Then::Nothing)
+    }
+
     /// Takes the products of row `row`, columns `column ..`, through bias and epilogue, in place.
     #[inline(always)]
     pub(super) fn apply<A: Arith>(&self, row: usize, column: usize, products: &mut [f32]) {

@@ -177,13 +177,12 @@ impl<W: Stored> Work for Block<'_, W> {
                     for i in 0..count {
                         S::fetch(p.out.place(row + i, column));
                     }
-                    let mut tile = Default::default();
-                    // SAFETY: rows and panel were sliced to `depth` above; the instructions are those of `Kernels::run`.
-                    unsafe { S::tile(&[segment], depth, &mut tile) };
-                    // SAFETY: tasks differ in rows or columns.
+                    let (rows, columns) = ((row, count), (column, width));
+                    // SAFETY: rows and panel were sliced to `depth`; tasks differ in rows or columns; the instructions are those
+                    // of `Kernels::run`.
                     unsafe {
                         p.out
-                            .store::<S>(&tile, (row, count), (column, width), part, p.finish)
+                            .tile::<S>((&[segment], depth), rows, columns, part, p.finish)
                     };
                 }
             }

@@ -121,7 +121,10 @@ impl Cpu {
     /// Runs `fill` over fresh memory, whose content it must overwrite entirely, and makes a tensor of it.
     fn make(&self, device: &Device, shape: Shape, fill: impl FnOnce(&mut [f32])) -> Tensor {
         let mut numbers = self.memory.take(shape.elements());
-        fill(&mut numbers);
+        // Kernels divide by extents; where there is nothing to compute there is nothing to divide.
+        if !numbers.is_empty() {
+            fill(&mut numbers);
+        }
         self.adopt(device, shape, numbers)
     }
 

@@ -4,14 +4,20 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 
 use crate::cpu::epilogue::Finish;
-use crate::cpu::math::Arith;
 use crate::cpu::simd::Line;
+use crate::cpu::simd::Place;
+use crate::cpu::simd::Segment;
+use crate::cpu::simd::Simd;
 use crate::cpu::simd::TILE_COLUMNS;
+use crate::cpu::simd::TILE_ROWS;
 use crate::cpu::simd::Tile;
 
 thread_local! {
     static LINES: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
 }
+
+/// A thread keeps no more than 64 MB.
+const KEPT_LINES_MAX: usize = 1 << 20;
 
 /// Scratch lines lent by this thread, of any content. (A guard and not a closure: a closure would be compiled without the
 /// instructions of the kernel around it.)
@@ -38,7 +44,9 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        LINES.set(std::mem::take(&mut self.lines));
+        if self.lines.len() <= KEPT_LINES_MAX {
+            LINES.set(std::mem::take(&mut self.lines));
+        }
     }
 }
 
@@ -70,9 +78,9 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Where row `row` has its number `column`; not to be read through.
+    /// Where row `row` has its number `column`; not to be dereferenced without the promise of [`Output::span`].
     #[inline(always)]
-    pub(super) fn place(&self, row: usize, column: usize) -> *const f32 {
+    pub(super) fn place(&self, row: usize, column: usize) -> *mut f32 {
         self.start.wrapping_add(row * self.width + column)
     }
 
@@ -89,42 +97,55 @@ impl<'a> Output<'a> {
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), count) }
     }
 
-    /// Writes the first `rows` rows and `columns` columns of a tile to `row`, `column`.
+    /// Computes a tile, of which the first `rows` rows and `columns` columns go to `row`, `column`.
     ///
     /// # Safety
-    /// No one else has any of those numbers at this time.
+    /// No one else has any of those numbers at this time; segments and depth are as [`Simd::tile`] asks for.
     #[inline(always)]
-    pub(super) unsafe fn store<A: Arith>(
+    pub(super) unsafe fn tile<S: Simd>(
         &self,
-        tile: &Tile,
+        (segments, depth): (&[Segment], usize),
         (row, rows): (usize, usize),
         (column, columns): (usize, usize),
         part: Part,
         finish: &Finish<'_>,
     ) {
+        let decay = if part.first { None } else { Some(&[1.0; TILE_ROWS]) };
+        if rows == TILE_ROWS && columns == TILE_COLUMNS {
+            assert!((row + rows - 1) * self.width + column + columns <= self.len);
+            let place = Place {
+                start: self.place(row, column),
+                stride: self.width,
+            };
+            // SAFETY: the caller's promise, and the whole tile is within the result by the assertion.
+            unsafe { S::tile(segments, depth, place, decay) };
+            if part.last && finish.changes() {
+                for row in row..row + rows {
+                    // SAFETY: the caller's promise.
+                    let out = unsafe { self.span(row, column, TILE_COLUMNS) };
+                    // A known length is what makes the loops of the finish SIMD.
+                    let out = <&mut [f32; TILE_COLUMNS]>::try_from(out).expect("a span of that many columns");
+                    finish.apply::<S>(row, column, out);
+                }
+            }
+            return;
+        }
+        let mut tile = Tile::default();
+        let place = Place {
+            start: tile.as_mut_ptr().cast(),
+            stride: TILE_COLUMNS,
+        };
+        // SAFETY: the caller's promise, and the tile is ours.
+        unsafe { S::tile(segments, depth, place, None) };
         for (i, line) in tile[..rows].iter().enumerate() {
             // SAFETY: the caller's promise.
             let out = unsafe { self.span(row + i, column, columns) };
-            // Whole lines are the rule, and known lengths are what makes these loops SIMD.
-            if let Ok(out) = <&mut [f32; TILE_COLUMNS]>::try_from(&mut *out) {
-                put::<A>(&line.0, out, row + i, column, part, finish);
-            } else {
-                put::<A>(&line.0[..columns], out, row + i, column, part, finish);
+            for (out, sum) in out.iter_mut().zip(&line.0) {
+                *out = if part.first { *sum } else { *out + sum };
+            }
+            if part.last {
+                finish.apply::<S>(row + i, column, out);
             }
         }
-    }
-}
-
-#[inline(always)]
-fn put<A: Arith>(sums: &[f32], out: &mut [f32], row: usize, column: usize, part: Part, finish: &Finish<'_>) {
-    if part.first {
-        out.copy_from_slice(sums);
-    } else {
-        for (out, sum) in out.iter_mut().zip(sums) {
-            *out += sum;
-        }
-    }
-    if part.last {
-        finish.apply::<A>(row, column, out);
     }
 }

@@ -18,8 +18,15 @@ pub(super) const TILE_COLUMNS: usize = 16;
 #[repr(C, align(64))]
 pub(super) struct Line(pub(super) [f32; TILE_COLUMNS]);
 
-/// The sums of a tile.
+/// The sums of a tile, where there is no other place for them.
 pub(super) type Tile = [Line; TILE_ROWS];
+
+/// Where a tile goes: row `i` of it `i · stride` numbers behind the start.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) start: *mut f32,
+    pub(super) stride: usize,
+}
 
 /// A stretch of a product: six rows of `depth` numbers each, times a panel of `depth` lines.
 #[derive(Clone, Copy)]
@@ -30,19 +37,20 @@ pub(super) struct Segment {
 
 /// A set of instructions to compute with.
 pub(super) trait Simd: Arith {
-    /// `tile[i][j] = Σ over segments Σₖ rows[i][k] · panel[k][j]`.
+    /// `place[i][j] = Σ over segments Σₖ rows[i][k] · panel[k][j]`, plus `decay[i]` times what was there, if that is asked for.
     ///
     /// # Safety
-    /// Every row of every segment points to `depth` readable numbers, every panel to `depth` readable lines, and the machine runs
-    /// the instructions.
-    unsafe fn tile(segments: &[Segment], depth: usize, tile: &mut Tile);
+    /// Every row of every segment points to `depth` readable numbers, every panel to `depth` readable lines; no one else has the
+    /// numbers of `place`; the machine runs the instructions.
+    unsafe fn tile(segments: &[Segment], depth: usize, place: Place, decay: Option<&[f32; TILE_ROWS]>);
 
     /// `block[i][j]` and `block[j][i]` change places.
     #[inline(always)]
     fn transpose(block: &mut Square) {
-        for i in 0..SQUARE {
-            for j in 0..i {
-                (block[i][j], block[j][i]) = (block[j][i], block[i][j]);
+        let rows = *block;
+        for (i, row) in rows.iter().enumerate() {
+            for (line, number) in block.iter_mut().zip(row) {
+                line[i] = *number;
             }
         }
     }
@@ -78,23 +86,31 @@ impl Arith for Portable {
 }
 
 impl Simd for Portable {
-    unsafe fn tile(segments: &[Segment], depth: usize, tile: &mut Tile) {
-        *tile = Default::default();
-        for segment in segments {
-            for (i, line) in tile.iter_mut().enumerate() {
-                // SAFETY: the caller's promise, passed on.
+    unsafe fn tile(segments: &[Segment], depth: usize, place: Place, decay: Option<&[f32; TILE_ROWS]>) {
+        for i in 0..TILE_ROWS {
+            // SAFETY: the caller's promise.
+            let out = unsafe { &mut *place.start.add(i * place.stride).cast::<[f32; TILE_COLUMNS]>() };
+            let mut sums = [0.0; TILE_COLUMNS];
+            for segment in segments {
+                // SAFETY: the caller's promise.
                 let (row, panel) = unsafe {
                     (
                         std::slice::from_raw_parts(segment.rows[i], depth),
                         std::slice::from_raw_parts(segment.panel, depth),
                     )
                 };
-                let mut sums = line.0;
                 for (&a, b) in row.iter().zip(panel) {
-                    sums.iter_mut().zip(&b.0).for_each(|(sum, b)| *sum += a * b);
+                    for (sum, b) in sums.iter_mut().zip(&b.0) {
+                        *sum += a * b;
+                    }
                 }
-                line.0 = sums;
             }
+            if let Some(decay) = decay {
+                for (sum, out) in sums.iter_mut().zip(&*out) {
+                    *sum += decay[i] * out;
+                }
+            }
+            *out = sums;
         }
     }
 }
@@ -137,9 +153,9 @@ mod x86 {
 
     impl Simd for Avx2 {
         #[inline(always)]
-        unsafe fn tile(segments: &[Segment], depth: usize, tile: &mut Tile) {
+        unsafe fn tile(segments: &[Segment], depth: usize, place: Place, decay: Option<&[f32; TILE_ROWS]>) {
             // SAFETY: the caller's promise, passed on.
-            unsafe { tile_avx2(segments, depth, tile) }
+            unsafe { tile_avx2(segments, depth, place, decay) }
         }
 
         #[inline(always)]
@@ -158,7 +174,7 @@ mod x86 {
     /// # Safety
     /// As [`Simd::tile`].
     #[target_feature(enable = "avx2,fma")]
-    unsafe fn tile_avx2(segments: &[Segment], depth: usize, tile: &mut Tile) {
+    unsafe fn tile_avx2(segments: &[Segment], depth: usize, place: Place, decay: Option<&[f32; TILE_ROWS]>) {
         let mut sums = [[_mm256_setzero_ps(); 2]; TILE_ROWS];
         for segment in segments {
             let rows = segment.rows;
@@ -179,11 +195,18 @@ mod x86 {
                 unsafe { step(&rows, k, panel, &mut sums) };
             }
         }
-        for (line, sums) in tile.iter_mut().zip(&sums) {
-            // SAFETY: a line is sixteen numbers, aligned to its own size.
+        for (i, sums) in sums.iter().enumerate() {
+            // SAFETY: the caller promises sixteen numbers in every row of the place.
             unsafe {
-                _mm256_store_ps(line.0.as_mut_ptr(), sums[0]);
-                _mm256_store_ps(line.0.as_mut_ptr().add(8), sums[1]);
+                let out = place.start.add(i * place.stride);
+                let [mut left, mut right] = *sums;
+                if let Some(decay) = decay {
+                    let decay = _mm256_broadcast_ss(&decay[i]);
+                    left = _mm256_fmadd_ps(decay, _mm256_loadu_ps(out), left);
+                    right = _mm256_fmadd_ps(decay, _mm256_loadu_ps(out.add(8)), right);
+                }
+                _mm256_storeu_ps(out, left);
+                _mm256_storeu_ps(out.add(8), right);
             }
         }
     }
