@@ -200,6 +200,8 @@ async fn the_audit_finds_what_is_wrong() {
         "a grant is given",
     )
     .await;
+    check("UPDATE grants SET given = given + 1", "a grant is given").await;
+    check("UPDATE grants SET entry = 'ent_x'", "a grant is given").await;
     for counter in ["queued", "running", "held_subscription", "held_permanent"] {
         check(
             &format!("UPDATE accounts SET {counter} = {counter} + 1"),

@@ -133,6 +133,8 @@ CREATE TABLE grants (
     account    TEXT    NOT NULL REFERENCES accounts (id),
     bucket     TEXT    NOT NULL CHECK (bucket IN ('subscription', 'permanent')),
     expires_at INTEGER,                       -- NULL is never
+    given      INTEGER NOT NULL CHECK (given >= 0), -- how many there were at first
+    entry      TEXT    NOT NULL,              -- the id of the ledger entry that gave it, written right after it
     available  INTEGER NOT NULL CHECK (available >= 0) -- cache: the sum of its lines
 ) STRICT, WITHOUT ROWID;
 

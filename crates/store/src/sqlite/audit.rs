@@ -87,12 +87,14 @@ const INVARIANTS: &[Invariant] = &[
             FROM ledger_entries e JOIN generations g ON g.id = e.generation WHERE g.account <> e.account",
     },
     Invariant {
-        name: "a grant is given exactly once",
+        name: "a grant is given exactly once, by the entry it names",
         contradictions: "
-            SELECT g.id, format('given %d times', count(e.position))
+            SELECT g.id, format('%d credits, given %d times with %d', g.given, count(e.position),
+                                coalesce(sum(l.amount) FILTER (WHERE e.id = g.entry), 0))
             FROM grants g LEFT JOIN ledger_lines l ON l.grant_id = g.id
                  LEFT JOIN ledger_entries e ON e.position = l.entry AND e.type IN ('grant', 'purchase', 'adjust')
-            GROUP BY g.id HAVING count(e.position) <> 1",
+            GROUP BY g.id
+            HAVING count(e.position) <> 1 OR g.given <> coalesce(sum(l.amount) FILTER (WHERE e.id = g.entry), -1)",
     },
     Invariant {
         name: "a grant's balance is the sum of its lines, and never negative at any time",

@@ -3,7 +3,7 @@
 //! [`record`] is the only function that appends, and keeps the cached balance of each grant in step.
 
 use kinora_domain::{
-    AccountId, Bucket, Credits, EntryId, Generation, GenerationId, GrantId, Split, Timestamp,
+    AccountId, Bucket, Credits, EntryId, Generation, GenerationId, Split, Timestamp,
     ledger::{self, EntryType, Grant, Line},
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -26,7 +26,11 @@ pub(super) struct NewEntry<'a> {
 }
 
 /// Appends an entry and moves what its lines say.
-pub(super) fn record(connection: &Connection, entry: &NewEntry<'_>, now: Timestamp) -> Result<EntryId> {
+pub(super) fn record(connection: &Connection, entry: &NewEntry<'_>, now: Timestamp) -> Result<()> {
+    record_as(connection, EntryId::new(now, rand::random()), entry, now)
+}
+
+fn record_as(connection: &Connection, id: EntryId, entry: &NewEntry<'_>, now: Timestamp) -> Result<()> {
     let NewEntry {
         account,
         entry_type,
@@ -34,7 +38,6 @@ pub(super) fn record(connection: &Connection, entry: &NewEntry<'_>, now: Timesta
         lines,
         note,
     } = entry;
-    let id = EntryId::new(now, rand::random());
     let row = params![
         id.to_string(),
         account.to_string(),
@@ -71,8 +74,7 @@ pub(super) fn record(connection: &Connection, entry: &NewEntry<'_>, now: Timesta
         }
         Ok(())
     };
-    append().map_err(StoreError::database("append to the ledger"))?;
-    Ok(id)
+    append().map_err(StoreError::database("append to the ledger"))
 }
 
 /// Gives credits. A grant that was given before, on the same terms, is not given again.
@@ -100,22 +102,22 @@ pub(super) fn grant(connection: &Connection, grant: &NewGrant, now: Timestamp) -
         return Err(StoreError::TooLarge { what, value });
     }
     let amount = signed("a grant", credits.0)?;
-    if let Some(first) = given(connection, *id)? {
-        let terms = (*account, *entry_type, *bucket, *expires_at, amount);
-        return match first.terms == terms {
-            true => Ok(first.entry),
-            false => Err(StoreError::GrantReused(*id)),
-        };
+    if let Some(entry) = given(connection, grant, amount)? {
+        return Ok(entry);
     }
+    let entry_id = EntryId::new(now, rand::random());
     let row = params![
         id.to_string(),
         account.to_string(),
         bucket.as_str(),
         expires_at.map(|at| at.0),
+        amount,
+        entry_id.to_string(),
     ];
     connection
         .prepare_cached(
-            "INSERT INTO grants (id, account, bucket, expires_at, available) VALUES (?1, ?2, ?3, ?4, 0)",
+            "INSERT INTO grants (id, account, bucket, expires_at, given, entry, available)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)",
         )
         .and_then(|mut insert| insert.execute(row))
         .map_err(StoreError::database("keep a grant"))?;
@@ -131,36 +133,41 @@ pub(super) fn grant(connection: &Connection, grant: &NewGrant, now: Timestamp) -
         lines: &[line],
         note: note.as_deref(),
     };
-    record(connection, &entry, now)
+    record_as(connection, entry_id, &entry, now)?;
+    Ok(entry_id)
 }
 
-struct Given {
-    entry: EntryId,
-    terms: (AccountId, EntryType, Bucket, Option<Timestamp>, i64),
-}
-
-/// How a grant was given, if it was.
-fn given(connection: &Connection, id: GrantId) -> Result<Option<Given>> {
+/// The entry that gave a grant, if it was given before on these terms.
+fn given(connection: &Connection, grant: &NewGrant, amount: i64) -> Result<Option<EntryId>> {
     let read = |row: &Row<'_>| {
-        Ok(Given {
-            entry: id_in(row, 0)?,
-            terms: (
-                id_in(row, 1)?,
-                one_of(&EntryType::ALL, EntryType::as_str, row, 2)?,
-                bucket_in(row, 3)?,
-                row.get::<_, Option<i64>>(4)?.map(Timestamp),
-                row.get(5)?,
-            ),
-        })
+        let terms = (
+            id_in(row, 1)?,
+            bucket_in(row, 2)?,
+            row.get::<_, Option<i64>>(3)?.map(Timestamp),
+            row.get(4)?,
+            one_of(&EntryType::ALL, EntryType::as_str, row, 5)?,
+        );
+        Ok((id_in(row, 0)?, terms))
     };
-    connection
+    let first: Option<(EntryId, _)> = connection
         .prepare_cached(
-            "SELECT e.id, g.account, e.type, g.bucket, g.expires_at, l.amount
-             FROM grants g JOIN ledger_lines l ON l.grant_id = g.id JOIN ledger_entries e ON e.position = l.entry
-             WHERE g.id = ?1 ORDER BY e.position LIMIT 1",
+            "SELECT g.entry, g.account, g.bucket, g.expires_at, g.given, e.type
+             FROM grants g JOIN ledger_entries e ON e.id = g.entry WHERE g.id = ?1",
         )
-        .and_then(|mut select| select.query_row([id.to_string()], read).optional())
-        .map_err(StoreError::database("look for a grant"))
+        .and_then(|mut select| select.query_row([grant.id.to_string()], read).optional())
+        .map_err(StoreError::database("look for a grant"))?;
+    let same = (
+        grant.account,
+        grant.bucket,
+        grant.expires_at,
+        amount,
+        grant.entry_type,
+    );
+    match first {
+        None => Ok(None),
+        Some((entry, terms)) if terms == same => Ok(Some(entry)),
+        Some(_) => Err(StoreError::GrantReused(grant.id)),
+    }
 }
 
 /// What of an account's grants is not yet spent, ended ones included.

@@ -1,0 +1,247 @@
+//! Measures the kernels against what this machine can do: `cargo run --release -p kinora-tensor --example kernels [filter]`.
+//!
+//! Every line is the best of several runs by the clock, with processor time over wall time (two busy threads show 2.0; less means the
+//! machine was shared). The last column compares per second of *processor* time, which holds on a shared machine too: the operations
+//! of the best run against the multiply-adds of a probe that ran right before.
+
+use std::hint::black_box;
+use std::time::Duration;
+use std::time::Instant;
+
+use kinora_tensor::Activation;
+use kinora_tensor::Attention;
+use kinora_tensor::Conv3d;
+use kinora_tensor::DType;
+use kinora_tensor::Device;
+use kinora_tensor::Epilogue;
+use kinora_tensor::LayerNormOutput;
+use kinora_tensor::Linear;
+use kinora_tensor::Tensor;
+use kinora_tensor::ops::Padding;
+use kinora_tensor::testing::Maker;
+
+fn main() {
+    let filter = std::env::args().nth(1).unwrap_or_default();
+    let bench = Bench {
+        device: Device::cpu(),
+        filter,
+    };
+    println!("{} threads, {}", rayon::current_num_threads(), bench.device);
+    println!(
+        "{:<44} {:>9} {:>9} {:>9} {:>7}",
+        "op", "ms", "GFLOP/s", "cpu/wall", "peak"
+    );
+    bench.products();
+    bench.attentions();
+    bench.convolutions();
+    bench.passes();
+}
+
+struct Bench {
+    device: Device,
+    filter: String,
+}
+
+impl Bench {
+    fn products(&self) {
+        for (dtype, rows, inputs, outputs) in [
+            (DType::F32, 1280, 1536, 1536),
+            (DType::F32, 1280, 1536, 8960),
+            (DType::F32, 1280, 8960, 1536),
+            (DType::BF16, 1280, 1536, 8960),
+            (DType::F16, 1280, 1536, 8960),
+            (DType::BF16, 64, 4096, 4096),
+            (DType::BF16, 1, 4096, 4096),
+        ] {
+            let mut maker = Maker::new(1);
+            let x = maker.tensor(&self.device, [rows, inputs]);
+            let weight = maker.weight(dtype, [outputs, inputs], 0.02);
+            let bias = maker.weight(DType::F32, [outputs], 1.0);
+            let linear = Linear::new(&self.device, &weight, Some(&bias)).expect("a sound layer");
+            let flops = 2.0 * (rows * inputs * outputs) as f64;
+            let name = format!("linear {dtype} {rows}×{inputs}×{outputs}");
+            self.measure(&name, flops, || x.linear(&linear, Epilogue::None));
+            let name = format!("linear + gelu {dtype} {rows}×{inputs}×{outputs}");
+            self.measure(&name, flops, || {
+                x.linear(&linear, Epilogue::Activate(Activation::GeluTanh))
+            });
+        }
+    }
+
+    fn attentions(&self) {
+        for (queries, keys, heads, width) in [
+            (1280, 1280, 12, 128),
+            (4096, 4096, 4, 128),
+            (1280, 512, 12, 128),
+            (1024, 1024, 1, 384),
+            (512, 512, 64, 64),
+        ] {
+            let mut maker = Maker::new(2);
+            let q = maker.tensor(&self.device, [queries, heads * width]);
+            let [k, v] = [(); 2].map(|()| maker.tensor(&self.device, [keys, heads * width]));
+            let scale = (width as f32).powf(-0.5);
+            let attention = Attention {
+                q: &q,
+                k: &k,
+                v: &v,
+                heads,
+                scale,
+                relative_bias: None,
+                key_bias: None,
+            };
+            let flops = 4.0 * (queries * keys * heads * width) as f64;
+            self.measure(
+                &format!("attention {queries}×{keys}, {heads}×{width}"),
+                flops,
+                || attention.run(),
+            );
+        }
+    }
+
+    fn convolutions(&self) {
+        for (name, kernel, inputs, outputs, [t, y, x], dtype) in [
+            ("3×3×3", [3, 3, 3], 96, 96, [5, 128, 128], DType::F32),
+            ("3×3×3", [3, 3, 3], 384, 384, [3, 32, 32], DType::F32),
+            ("3×3×3", [3, 3, 3], 384, 384, [3, 32, 32], DType::BF16),
+            ("3×3×3", [3, 3, 3], 192, 192, [4, 64, 64], DType::BF16),
+            ("1×3×3", [1, 3, 3], 384, 192, [4, 64, 64], DType::F32),
+            ("3×1×1", [3, 1, 1], 384, 768, [4, 32, 32], DType::F32),
+            ("1×1×1", [1, 1, 1], 192, 384, [4, 32, 32], DType::F32),
+            ("3×3×3", [3, 3, 3], 96, 3, [4, 128, 128], DType::F32),
+        ] {
+            let mut maker = Maker::new(3);
+            let input = maker.tensor(&self.device, [t, y, x, inputs]);
+            let past = maker.tensor(&self.device, [kernel[0] - 1, y, x, inputs]);
+            let weight = maker.weight(dtype, [outputs, inputs, kernel[0], kernel[1], kernel[2]], 0.02);
+            let padding = Padding::causal(kernel[0] - 1, kernel[1] / 2);
+            let conv = Conv3d::new(&self.device, &weight, None, [1, 1, 1], padding).expect("a sound layer");
+            let taps: usize = kernel.iter().product();
+            let flops = 2.0 * (taps * inputs * outputs * t * y * x) as f64;
+            let name = format!("conv {name} {dtype} {inputs}→{outputs}, {t}×{y}×{x}");
+            self.measure(&name, flops, || input.conv3d(&conv, Some(&past), Epilogue::None));
+        }
+    }
+
+    fn passes(&self) {
+        let mut maker = Maker::new(4);
+        let x = maker.tensor(&self.device, [1280, 1536]);
+        let [vector, shift] = [(); 2].map(|()| maker.tensor(&self.device, [1536]));
+        let wide = maker.tensor(&self.device, [1280, 8960]);
+        let [cos, sin] = [(); 2].map(|()| maker.tensor(&self.device, [1280, 64]));
+        let pixels = maker.tensor(&self.device, [4, 128, 128, 96]);
+        let gamma = maker.tensor(&self.device, [96]);
+        self.measure("rms norm 1280×1536", 0.0, || x.rms_norm(Some(&vector), 1e-6));
+        let modulated = LayerNormOutput::Modulated {
+            scale: (&vector).into(),
+            shift: (&shift).into(),
+        };
+        self.measure("layer norm + modulate 1280×1536", 0.0, || {
+            x.layer_norm(1e-6, modulated)
+        });
+        self.measure("channel norm + silu 4×128×128×96", 0.0, || {
+            pixels.channel_norm(&gamma, Activation::Silu)
+        });
+        self.measure("gelu(tanh) 1280×8960", 0.0, || {
+            wide.activate(Activation::GeluTanh)
+        });
+        self.measure("gelu(erf) 1280×8960", 0.0, || wide.activate(Activation::GeluErf));
+        self.measure("rope 1280×12×128", 0.0, || x.rope(&cos, &sin));
+        self.measure("add 1280×1536", 0.0, || x.add(&x));
+        self.measure("weighted sum of 3, 1280×1536", 0.0, || {
+            Tensor::weighted_sum(&[(0.5, &x), (2.0, &x), (-1.0, &x)])
+        });
+        self.measure("upsample 4×128×128×96", 0.0, || pixels.upsample_nearest());
+        self.measure("permute 4×128×128×96 to channels first", 0.0, || {
+            pixels.permute(&[3, 0, 1, 2])
+        });
+    }
+
+    fn measure(&self, name: &str, flops: f64, mut op: impl FnMut() -> kinora_tensor::Result<Tensor>) {
+        if !name.contains(&self.filter) {
+            return;
+        }
+        let peak = if flops > 0.0 { peak() } else { 0.0 };
+        let (mut best, mut best_cpu, mut ratio) = (Duration::MAX, Duration::MAX, 0.0);
+        let begin = Instant::now();
+        let mut runs = 0;
+        while runs < 3 || (runs < 30 && begin.elapsed() < Duration::from_secs(2)) {
+            let (cpu, wall) = (cpu_time(), Instant::now());
+            black_box(op().expect("operands that fit"));
+            let (wall, cpu) = (wall.elapsed(), cpu_time() - cpu);
+            best_cpu = best_cpu.min(cpu);
+            if wall < best {
+                (best, ratio) = (wall, cpu.as_secs_f64() / wall.as_secs_f64());
+            }
+            runs += 1;
+        }
+        let ms = best.as_secs_f64() * 1e3;
+        if flops > 0.0 {
+            let rate = flops / best.as_secs_f64() / 1e9;
+            println!(
+                "{name:<44} {ms:>9.2} {rate:>9.1} {ratio:>9.2} {:>6.0}%",
+                100.0 * flops / best_cpu.as_secs_f64() / peak
+            );
+        } else {
+            println!("{name:<44} {ms:>9.2} {:>9} {ratio:>9.2}", "");
+        }
+    }
+}
+
+/// Floating point operations per second of processor time: registers only, nothing to wait for but the units themselves. All threads
+/// run, for a machine clocks lower when it is busy everywhere.
+fn peak() -> f64 {
+    const STEPS: usize = 2_000_000;
+    const SUMS: usize = 12;
+    const LANES: usize = 8;
+    let threads = rayon::current_num_threads();
+    let best = (0..7)
+        .map(|_| {
+            let begin = cpu_time();
+            rayon::broadcast(|_| probe::<SUMS, LANES>(STEPS));
+            cpu_time() - begin
+        })
+        .min()
+        .unwrap_or(Duration::MAX);
+    (2 * threads * STEPS * SUMS * LANES) as f64 / best.as_secs_f64()
+}
+
+fn probe<const SUMS: usize, const LANES: usize>(steps: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("fma") && is_x86_feature_detected!("avx2") {
+        // SAFETY: the features were just detected.
+        unsafe { probe_fma::<SUMS, LANES>(steps) };
+        return;
+    }
+    let mut sums = black_box([[1.0_f32; LANES]; SUMS]);
+    let (a, b) = (black_box(0.999_f32), black_box(1e-3_f32));
+    for _ in 0..steps {
+        sums.iter_mut().flatten().for_each(|sum| *sum = *sum * a + b);
+    }
+    black_box(sums);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn probe_fma<const SUMS: usize, const LANES: usize>(steps: usize) {
+    use std::arch::x86_64::*;
+    let (a, b) = (_mm256_set1_ps(black_box(0.999)), _mm256_set1_ps(black_box(1e-3)));
+    let mut sums = [_mm256_set1_ps(1.0); SUMS];
+    for _ in 0..steps {
+        for sum in &mut sums {
+            *sum = _mm256_fmadd_ps(*sum, a, b);
+        }
+    }
+    black_box(sums);
+}
+
+/// Processor time of all threads of this process so far.
+fn cpu_time() -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the pointer is to a timespec of our own.
+    let status = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    assert_eq!(status, 0, "every Linux has the clock of a process");
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}

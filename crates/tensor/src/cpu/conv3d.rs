@@ -1,0 +1,401 @@
+//! Direct convolution over time and space, channels last: no im2col, no padded copy, past frames read where they are.
+//!
+//! The fast twin treats six output pixels, wherever they are, as the rows of a product: each tap is a stretch of it whose six rows
+//! start at the six pixels the tap sees (or at zeros, beyond the border). Taps that see nothing but zeros are skipped: of the very
+//! first frame that is two thirds of the work.
+
+use rayon::prelude::*;
+
+use half::bf16;
+use half::f16;
+
+use crate::cpu::Kernels;
+use crate::cpu::epilogue::Finish;
+use crate::cpu::math::Plain;
+use crate::cpu::scratch::Output;
+use crate::cpu::scratch::Part;
+use crate::cpu::scratch::Scratch;
+use crate::cpu::simd::Line;
+use crate::cpu::simd::Segment;
+use crate::cpu::simd::Simd;
+use crate::cpu::simd::TILE_COLUMNS;
+use crate::cpu::simd::TILE_ROWS;
+use crate::cpu::simd::Work;
+use crate::cpu::widen::Stored;
+use crate::ops::Geometry;
+use crate::shape::Shape;
+use crate::tensor::Tensor;
+use crate::weight::Weight;
+use crate::weight::WeightView;
+
+/// Lines of weights used at a time: 192 kB, so that they stay in a 512 kB second level beside the pixels.
+const PASS_LINES: usize = 3072;
+
+/// Pixels of one task: their surroundings stay in the cache while the groups of outputs take turns.
+const CHUNK_PIXELS: usize = 3072;
+
+/// The weight of a convolution as the twins want it.
+pub(super) enum ConvWeight {
+    /// As stored, for the naive twin.
+    Stored(Weight),
+    /// In panels, for the fast one.
+    Packed(Packed),
+}
+
+/// For every 16 outputs, for every tap, for every input: 16 weights side by side, still in the type they were stored in.
+pub(super) struct Packed {
+    panels: Panels,
+    /// As many zeros as there are inputs: what lies beyond the border.
+    zeros: Vec<f32>,
+}
+
+enum Panels {
+    F32(Vec<Line>),
+    BF16(Vec<[bf16; TILE_COLUMNS]>),
+    F16(Vec<[f16; TILE_COLUMNS]>),
+}
+
+/// The input of a convolution: frames, the frames before them, and zeros around.
+pub(super) struct Input<'a> {
+    /// `[T, Y, X, C]`.
+    x: &'a [f32],
+    /// `[P, Y, X, C]`; empty without a past.
+    past: &'a [f32],
+    past_frames: usize,
+    frames: usize,
+    rows: usize,
+    columns: usize,
+    geometry: Geometry,
+}
+
+impl<'a> Input<'a> {
+    pub(super) fn new(x: &'a Tensor, past: Option<&'a Tensor>, geometry: Geometry) -> Self {
+        let [frames, rows, columns, _] = *x.dims() else {
+            unreachable!("the op checked the rank")
+        };
+        Self {
+            x: x.host(),
+            past: past.map_or(&[], Tensor::host),
+            past_frames: past.map_or(0, |past| past.dims()[0]),
+            frames,
+            rows,
+            columns,
+            geometry,
+        }
+    }
+
+    /// Where row `y` of padded frame `t` starts, both counted with padding; `None` where it is all zeros.
+    #[inline(always)]
+    fn row(&self, t: usize, y: usize) -> Option<&'a [f32]> {
+        let y = y
+            .checked_sub(self.geometry.padding.top)
+            .filter(|&y| y < self.rows)?;
+        let line = self.columns * self.geometry.inputs;
+        let t = t + self.past_frames;
+        let (frames, t) = match t.checked_sub(self.geometry.padding.before)? {
+            t if t < self.past_frames => (self.past, t),
+            t => (self.x, t - self.past_frames),
+        };
+        debug_assert!(t < self.past_frames.max(self.frames));
+        let start = (t * self.rows + y) * line;
+        Some(&frames[start..start + line])
+    }
+}
+
+/// The definition. `weight` `[C_out, C_in, kt, ky, kx]`, `out` of shape `output` = `[T', Y', X', C_out]`.
+pub(super) fn naive(input: &Input<'_>, weight: &Weight, finish: &Finish<'_>, output: Shape, out: &mut [f32]) {
+    let Geometry {
+        inputs,
+        outputs,
+        kernel: [kt, ky, kx],
+        stride,
+        padding,
+    } = input.geometry;
+    let wide = weight.to_f32();
+    let [_, rows, columns, _] = *output.dims() else {
+        unreachable!("a convolution yields [T, Y, X, C]")
+    };
+    for (pixel, out) in out.chunks_exact_mut(outputs.max(1)).enumerate() {
+        let (t, y, x) = (
+            pixel / columns / rows * stride[0],
+            pixel / columns % rows * stride[1],
+            pixel % columns * stride[2],
+        );
+        let mut sums = vec![0.0_f64; outputs];
+        for (dt, dy, dx) in taps(kt, ky, kx) {
+            let Some(row) = input.row(t + dt, y + dy) else {
+                continue;
+            };
+            let Some(column) = (x + dx).checked_sub(padding.left).filter(|&x| x < input.columns) else {
+                continue;
+            };
+            let pixel = &row[column * inputs..(column + 1) * inputs];
+            for (o, sum) in sums.iter_mut().enumerate() {
+                for (i, value) in pixel.iter().enumerate() {
+                    let w = wide[(((o * inputs + i) * kt + dt) * ky + dy) * kx + dx];
+                    *sum += f64::from(*value) * f64::from(w);
+                }
+            }
+        }
+        out.iter_mut().zip(sums).for_each(|(out, sum)| *out = sum as f32);
+        finish.apply::<Plain>(pixel, 0, out);
+    }
+}
+
+/// The same, fast.
+pub(super) fn fast(
+    kernels: Kernels,
+    input: &Input<'_>,
+    weight: &Packed,
+    finish: &Finish<'_>,
+    output: Shape,
+    out: &mut [f32],
+) {
+    let [_, rows, columns, outputs] = *output.dims() else {
+        unreachable!("a convolution yields [T, Y, X, C]")
+    };
+    let [kt, ky, kx] = input.geometry.kernel;
+    let taps: Vec<_> = taps(kt, ky, kx).collect();
+    let pixels = out.len() / outputs.max(1);
+    let groups = outputs.div_ceil(TILE_COLUMNS);
+    if pixels == 0 || groups == 0 {
+        return;
+    }
+    let wanted = pixels
+        .div_ceil(CHUNK_PIXELS)
+        .max((4 * rayon::current_num_threads()).div_ceil(groups));
+    let chunk = pixels.div_ceil(wanted).max(60).next_multiple_of(TILE_ROWS);
+    let out = Output::new(out, outputs);
+    let conv = Convolution {
+        input,
+        zeros: &weight.zeros,
+        taps: &taps,
+        rows,
+        columns,
+        outputs,
+        finish,
+        out: &out,
+    };
+    (0..groups * pixels.div_ceil(chunk))
+        .into_par_iter()
+        .for_each(|task| {
+            let (group, first) = (task % groups, task / groups * chunk);
+            let pixels = first..pixels.min(first + chunk);
+            let lines = taps.len() * input.geometry.inputs;
+            let panel = group * lines..(group + 1) * lines;
+            match &weight.panels {
+                Panels::F32(lines) => kernels.run(Group {
+                    conv: &conv,
+                    group,
+                    pixels,
+                    panel: &lines[panel],
+                }),
+                Panels::BF16(lines) => kernels.run(Group {
+                    conv: &conv,
+                    group,
+                    pixels,
+                    panel: &lines[panel],
+                }),
+                Panels::F16(lines) => kernels.run(Group {
+                    conv: &conv,
+                    group,
+                    pixels,
+                    panel: &lines[panel],
+                }),
+            }
+        });
+}
+
+struct Convolution<'a> {
+    input: &'a Input<'a>,
+    zeros: &'a [f32],
+    taps: &'a [(usize, usize, usize)],
+    /// `Y'` and `X'`.
+    rows: usize,
+    columns: usize,
+    outputs: usize,
+    finish: &'a Finish<'a>,
+    out: &'a Output<'a>,
+}
+
+/// Sixteen outputs of some pixels: what one task computes.
+struct Group<'a, P> {
+    conv: &'a Convolution<'a>,
+    group: usize,
+    pixels: std::ops::Range<usize>,
+    panel: &'a [P],
+}
+
+/// Sixteen weights as stored.
+trait StoredLine: Copy {
+    /// The panel as lines: itself, or widened into `scratch`.
+    fn lines<'a>(panel: &'a [Self], scratch: &'a mut [Line]) -> &'a [Line];
+}
+
+impl StoredLine for Line {
+    #[inline(always)]
+    fn lines<'a>(panel: &'a [Self], _: &'a mut [Line]) -> &'a [Line] {
+        panel
+    }
+}
+
+impl<W: Stored> StoredLine for [W; TILE_COLUMNS] {
+    #[inline(always)]
+    fn lines<'a>(panel: &'a [Self], scratch: &'a mut [Line]) -> &'a [Line] {
+        let scratch = &mut scratch[..panel.len()];
+        for (line, stored) in scratch.iter_mut().zip(panel) {
+            for (wide, stored) in line.0.iter_mut().zip(stored) {
+                *wide = stored.widen();
+            }
+        }
+        scratch
+    }
+}
+
+impl<P: StoredLine> Work for Group<'_, P> {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Self {
+            conv,
+            group,
+            pixels,
+            panel,
+        } = self;
+        let inputs = conv.input.geometry.inputs;
+        let column = group * TILE_COLUMNS;
+        let columns = (column, TILE_COLUMNS.min(conv.outputs - column));
+        let taps_per_pass = (PASS_LINES / inputs.max(1)).max(1);
+        let mut scratch = Scratch::lend(panel.len().min(taps_per_pass * inputs));
+        let mut segments = Vec::with_capacity(conv.taps.len());
+        let mut from = 0;
+        while from < conv.taps.len() {
+            let to = conv.taps.len().min(from + taps_per_pass);
+            let part = Part {
+                first: from == 0,
+                last: to == conv.taps.len(),
+            };
+            let lines = P::lines(&panel[from * inputs..to * inputs], scratch.lines());
+            let mut pixel = pixels.start;
+            while pixel < pixels.end {
+                let rows = (pixel, TILE_ROWS.min(pixels.end - pixel));
+                conv.collect(rows, from..to, lines, &mut segments);
+                // SAFETY: `collect` gives rows and panels of `inputs` numbers and lines; tasks differ in pixels or in the group of
+                // outputs; the instructions are those of `Kernels::run`.
+                unsafe {
+                    conv.out
+                        .tile::<S>((&segments, inputs), rows, columns, part, conv.finish)
+                };
+                pixel += TILE_ROWS;
+            }
+            from = to;
+        }
+    }
+}
+
+impl Convolution<'_> {
+    /// What the taps `taps` see of `count` output pixels from `first` on. `lines` are the weights of those taps.
+    #[inline(always)]
+    fn collect(
+        &self,
+        (first, count): (usize, usize),
+        taps: std::ops::Range<usize>,
+        lines: &[Line],
+        segments: &mut Vec<Segment>,
+    ) {
+        let Geometry {
+            inputs,
+            stride,
+            padding,
+            ..
+        } = self.input.geometry;
+        // Pixels beyond the last repeat it; their sums are not stored.
+        let mut places = [(0, 0, 0); TILE_ROWS];
+        for (i, place) in places.iter_mut().enumerate() {
+            let pixel = first + i.min(count - 1);
+            let (line, x) = (pixel / self.columns, pixel % self.columns);
+            *place = (
+                line / self.rows * stride[0],
+                line % self.rows * stride[1],
+                x * stride[2],
+            );
+        }
+        let one_line = places[0].0 == places[TILE_ROWS - 1].0 && places[0].1 == places[TILE_ROWS - 1].1;
+        let mut seen = [None; TILE_ROWS];
+        let mut seen_of = None;
+        segments.clear();
+        for (&(dt, dy, dx), panel) in self.taps[taps].iter().zip(lines.chunks_exact(inputs)) {
+            if seen_of != Some((dt, dy)) {
+                seen_of = Some((dt, dy));
+                for i in 0..TILE_ROWS {
+                    let (t, y, _) = places[i];
+                    seen[i] = if one_line && i > 0 {
+                        seen[0]
+                    } else {
+                        self.input.row(t + dt, y + dy)
+                    };
+                }
+            }
+            let mut rows = [self.zeros.as_ptr(); TILE_ROWS];
+            let mut any = false;
+            for i in 0..TILE_ROWS {
+                let x = (places[i].2 + dx).wrapping_sub(padding.left);
+                if let Some(line) = seen[i]
+                    && x < self.input.columns
+                {
+                    rows[i] = line[x * inputs..][..inputs].as_ptr();
+                    any = true;
+                }
+            }
+            if any {
+                segments.push(Segment {
+                    rows,
+                    panel: panel.as_ptr(),
+                });
+            }
+        }
+    }
+}
+
+impl Packed {
+    /// Packs `weight` `[C_out, C_in, kt, ky, kx]`.
+    pub(super) fn new(weight: &Weight, geometry: &Geometry) -> Self {
+        let taps = geometry.kernel.iter().product();
+        let panels = match weight.view() {
+            WeightView::F32(w) => Panels::F32(pack(w, geometry, taps).into_iter().map(Line).collect()),
+            WeightView::BF16(w) => Panels::BF16(pack(w, geometry, taps)),
+            WeightView::F16(w) => Panels::F16(pack(w, geometry, taps)),
+        };
+        Self {
+            panels,
+            zeros: vec![0.0; geometry.inputs],
+        }
+    }
+}
+
+fn pack<W: Stored + Default>(weight: &[W], geometry: &Geometry, taps: usize) -> Vec<[W; TILE_COLUMNS]> {
+    let Geometry { inputs, outputs, .. } = *geometry;
+    let group = taps * inputs;
+    let mut panels = vec![[W::default(); TILE_COLUMNS]; outputs.div_ceil(TILE_COLUMNS) * group];
+    if group == 0 {
+        return panels;
+    }
+    panels
+        .par_chunks_exact_mut(group)
+        .enumerate()
+        .for_each(|(g, panel)| {
+            let first = g * TILE_COLUMNS;
+            for output in first..outputs.min(first + TILE_COLUMNS) {
+                for input in 0..inputs {
+                    for tap in 0..taps {
+                        panel[tap * inputs + input][output - first] =
+                            weight[(output * inputs + input) * taps + tap];
+                    }
+                }
+            }
+        });
+    panels
+}
+
+fn taps(kt: usize, ky: usize, kx: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+    (0..kt).flat_map(move |t| (0..ky).flat_map(move |y| (0..kx).map(move |x| (t, y, x))))
+}

@@ -1,0 +1,273 @@
+//! Activations times a stored matrix: `out[l, n] = finish(Σₖ x[l, k] · w[n, k])`.
+//!
+//! The fast twin gives each task a block of outputs and walks `k` in stretches: it packs the stretch of the block into panels of 16
+//! outputs, widening 16-bit weights on the way, and runs six rows of `x` at a time over all panels. The panels stay in the second
+//! level of cache, the six rows in the first. `x` is read where it is: six rows are few enough to need no packing.
+
+use rayon::prelude::*;
+
+use crate::cpu::Kernels;
+use crate::cpu::epilogue::Finish;
+use crate::cpu::math::Arith;
+use crate::cpu::math::Plain;
+use crate::cpu::scratch::Output;
+use crate::cpu::scratch::Part;
+use crate::cpu::scratch::Scratch;
+use crate::cpu::simd::Line;
+use crate::cpu::simd::SQUARE;
+use crate::cpu::simd::Segment;
+use crate::cpu::simd::Simd;
+use crate::cpu::simd::Square;
+use crate::cpu::simd::TILE_COLUMNS;
+use crate::cpu::simd::TILE_ROWS;
+use crate::cpu::simd::Work;
+use crate::cpu::widen::Stored;
+use crate::weight::Weight;
+use crate::weight::WeightView;
+
+/// Numbers along `k` that a panel holds at most: six rows of them fit the first level of cache beside a panel passing through.
+const DEPTH_MAX: usize = 1024;
+
+/// Lines of panels that one task holds: 256 kB, half of a second level.
+const PANEL_LINES: usize = 4096;
+
+/// Up to this many rows, packing costs more than it saves: each weight is read once and used for every row.
+const FEW_ROWS: usize = 4;
+
+/// The definition. `x` `[L, K]`, `weight` `[N, K]`, `out` `[L, N]`.
+pub(super) fn naive(x: &[f32], weight: &Weight, finish: &Finish<'_>, out: &mut [f32]) {
+    let (outputs, inputs) = extents(weight);
+    let wide = weight.to_f32();
+    for (row, out) in out.chunks_exact_mut(outputs.max(1)).enumerate() {
+        let x = &x[row * inputs..(row + 1) * inputs];
+        for (column, out) in out.iter_mut().enumerate() {
+            let w = &wide[column * inputs..(column + 1) * inputs];
+            *out = x
+                .iter()
+                .zip(w)
+                .map(|(x, w)| f64::from(*x) * f64::from(*w))
+                .sum::<f64>() as f32;
+        }
+        finish.apply::<Plain>(row, 0, out);
+    }
+}
+
+/// The same, fast.
+pub(super) fn fast(kernels: Kernels, x: &[f32], weight: &Weight, finish: &Finish<'_>, out: &mut [f32]) {
+    let (outputs, inputs) = extents(weight);
+    if inputs == 0 || out.is_empty() {
+        return naive(x, weight, finish, out);
+    }
+    match weight.view() {
+        WeightView::F32(w) => fast_stored(kernels, x, w, inputs, outputs, finish, out),
+        WeightView::BF16(w) => fast_stored(kernels, x, w, inputs, outputs, finish, out),
+        WeightView::F16(w) => fast_stored(kernels, x, w, inputs, outputs, finish, out),
+    }
+}
+
+fn fast_stored<W: Stored>(
+    kernels: Kernels,
+    x: &[f32],
+    weight: &[W],
+    inputs: usize,
+    outputs: usize,
+    finish: &Finish<'_>,
+    out: &mut [f32],
+) {
+    let rows = out.len() / outputs;
+    let out = Output::new(out, outputs);
+    let product = Product {
+        x,
+        weight,
+        inputs,
+        finish,
+        out: &out,
+    };
+    if rows <= FEW_ROWS {
+        let block = 64;
+        (0..outputs.div_ceil(block)).into_par_iter().for_each(|task| {
+            let columns = task * block..outputs.min((task + 1) * block);
+            kernels.run(FewRows {
+                product: &product,
+                rows,
+                columns,
+            });
+        });
+        return;
+    }
+    // Stretches of equal length, for each of them costs a pass over the result.
+    let depth_max = inputs.div_ceil(inputs.div_ceil(DEPTH_MAX));
+    let block = PANEL_LINES / depth_max * TILE_COLUMNS;
+    let blocks = outputs.div_ceil(block);
+    // Where a few blocks of outputs are not work enough for all threads, rows are divided as well.
+    let wanted = (4 * rayon::current_num_threads()).div_ceil(blocks);
+    let row_chunk = rows.div_ceil(wanted).max(240).next_multiple_of(TILE_ROWS);
+    let chunks = rows.div_ceil(row_chunk);
+    (0..blocks * chunks).into_par_iter().for_each(|task| {
+        let (at, chunk) = (task % blocks, task / blocks);
+        let columns = at * block..outputs.min((at + 1) * block);
+        let rows = chunk * row_chunk..rows.min((chunk + 1) * row_chunk);
+        kernels.run(Block {
+            product: &product,
+            rows,
+            columns,
+            depth_max,
+        });
+    });
+}
+
+struct Product<'a, W> {
+    x: &'a [f32],
+    weight: &'a [W],
+    inputs: usize,
+    finish: &'a Finish<'a>,
+    out: &'a Output<'a>,
+}
+
+/// Some rows of some outputs: what one task computes.
+struct Block<'a, W> {
+    product: &'a Product<'a, W>,
+    rows: std::ops::Range<usize>,
+    columns: std::ops::Range<usize>,
+    depth_max: usize,
+}
+
+impl<W: Stored> Work for Block<'_, W> {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Self {
+            product: p,
+            rows,
+            columns,
+            depth_max,
+        } = self;
+        let panels = columns.len().div_ceil(TILE_COLUMNS);
+        let mut scratch = Scratch::lend(panels * depth_max);
+        let lines = scratch.lines();
+        for start in (0..p.inputs).step_by(depth_max) {
+            let depth = depth_max.min(p.inputs - start);
+            let part = Part {
+                first: start == 0,
+                last: start + depth == p.inputs,
+            };
+            for (i, panel) in lines.chunks_exact_mut(depth).take(panels).enumerate() {
+                let first = columns.start + i * TILE_COLUMNS;
+                let count = TILE_COLUMNS.min(columns.end - first);
+                pack::<S, W>(
+                    &p.weight[first * p.inputs..(first + count) * p.inputs],
+                    p.inputs,
+                    start,
+                    panel,
+                );
+            }
+            for row in rows.clone().step_by(TILE_ROWS) {
+                let count = TILE_ROWS.min(rows.end - row);
+                // Rows beyond the last repeat it; their sums are not stored.
+                let mut pointers = [p.x.as_ptr(); TILE_ROWS];
+                for (i, pointer) in pointers.iter_mut().enumerate() {
+                    *pointer = p.x[(row + i.min(count - 1)) * p.inputs + start..][..depth].as_ptr();
+                }
+                for (i, panel) in lines.chunks_exact(depth).take(panels).enumerate() {
+                    let column = columns.start + i * TILE_COLUMNS;
+                    let width = TILE_COLUMNS.min(columns.end - column);
+                    let segment = Segment {
+                        rows: pointers,
+                        panel: panel.as_ptr(),
+                    };
+                    for i in 0..count {
+                        S::fetch(p.out.place(row + i, column));
+                    }
+                    let (rows, columns) = ((row, count), (column, width));
+                    // SAFETY: rows and panel were sliced to `depth`; tasks differ in rows or columns; the instructions are those
+                    // of `Kernels::run`.
+                    unsafe {
+                        p.out
+                            .tile::<S>((&[segment], depth), rows, columns, part, p.finish)
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// Packs up to 16 rows of `inputs` weights, from `start` on, as lines: `panel[k][j] = rows[j][start + k]`.
+#[inline(always)]
+fn pack<S: Simd, W: Stored>(rows: &[W], inputs: usize, start: usize, panel: &mut [Line]) {
+    let depth = panel.len();
+    let count = rows.len() / inputs;
+    let whole = if count == TILE_COLUMNS {
+        depth / SQUARE * SQUARE
+    } else {
+        0
+    };
+    for k in (0..whole).step_by(SQUARE) {
+        for half in [0, SQUARE] {
+            let mut square = Square::default();
+            for (j, row) in square.iter_mut().enumerate() {
+                let stored = &rows[(half + j) * inputs + start + k..][..SQUARE];
+                for (wide, stored) in row.iter_mut().zip(stored) {
+                    *wide = stored.widen();
+                }
+            }
+            S::transpose(&mut square);
+            for (line, row) in panel[k..k + SQUARE].iter_mut().zip(&square) {
+                line.0[half..half + SQUARE].copy_from_slice(row);
+            }
+        }
+    }
+    for (k, line) in panel.iter_mut().enumerate().skip(whole) {
+        *line = Line::default();
+        for (j, number) in line.0[..count].iter_mut().enumerate() {
+            *number = rows[j * inputs + start + k].widen();
+        }
+    }
+}
+
+/// All of a few rows for some outputs: a dot product each, weights read once and in order.
+struct FewRows<'a, W> {
+    product: &'a Product<'a, W>,
+    rows: usize,
+    columns: std::ops::Range<usize>,
+}
+
+impl<W: Stored> Work for FewRows<'_, W> {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let p = self.product;
+        for column in self.columns {
+            let w = &p.weight[column * p.inputs..(column + 1) * p.inputs];
+            for row in 0..self.rows {
+                let x = &p.x[row * p.inputs..(row + 1) * p.inputs];
+                // SAFETY: tasks differ in columns.
+                let out = unsafe { p.out.span(row, column, 1) };
+                out[0] = dot::<S, W>(x, w);
+                p.finish.apply::<S>(row, column, out);
+            }
+        }
+    }
+}
+
+/// `Σ x · w` in 32 partial sums.
+#[inline(always)]
+fn dot<A: Arith, W: Stored>(x: &[f32], w: &[W]) -> f32 {
+    const LANES: usize = 32;
+    let mut sums = [0.0; LANES];
+    let (x_chunks, x_rest) = x.as_chunks::<LANES>();
+    let (w_chunks, w_rest) = w.as_chunks::<LANES>();
+    for (x, w) in x_chunks.iter().zip(w_chunks) {
+        for i in 0..LANES {
+            sums[i] = A::mul_add(x[i], w[i].widen(), sums[i]);
+        }
+    }
+    for (i, (x, w)) in x_rest.iter().zip(w_rest).enumerate() {
+        sums[i] = A::mul_add(*x, w.widen(), sums[i]);
+    }
+    sums.iter().sum()
+}
+
+fn extents(weight: &Weight) -> (usize, usize) {
+    let [outputs, inputs] = *weight.shape().dims() else {
+        unreachable!("a linear weight is a matrix")
+    };
+    (outputs, inputs)
+}

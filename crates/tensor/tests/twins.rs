@@ -1,0 +1,327 @@
+//! Every fast kernel against its naive twin, on made-up shapes: odd sizes, sizes below a tile, sizes across blocks.
+//! `KINORA_TWIN_CASES` asks for more cases than the default.
+
+use half::bf16;
+use kinora_tensor::Activation;
+use kinora_tensor::Attention;
+use kinora_tensor::Conv3d;
+use kinora_tensor::DType;
+use kinora_tensor::Device;
+use kinora_tensor::Embedding;
+use kinora_tensor::Epilogue;
+use kinora_tensor::LayerNormOutput;
+use kinora_tensor::Linear;
+use kinora_tensor::PerRow;
+use kinora_tensor::Result;
+use kinora_tensor::Tensor;
+use kinora_tensor::Weight;
+use kinora_tensor::cpu::CpuOptions;
+use kinora_tensor::cpu::Kernels;
+use kinora_tensor::ops::Padding;
+use kinora_tensor::testing::Maker;
+use kinora_tensor::testing::difference;
+
+const DTYPES: [DType; 3] = [DType::F32, DType::BF16, DType::F16];
+
+const ACTIVATIONS: [Activation; 4] = [
+    Activation::Identity,
+    Activation::Silu,
+    Activation::GeluTanh,
+    Activation::GeluErf,
+];
+
+#[test]
+fn linear_layers() {
+    twins(40, 3e-5, |maker, device| {
+        let (rows, inputs, outputs) = (
+            maker.between(1, 70),
+            maker.pick(&[1, 7, 33, 64, 511, 512, 1100]),
+            maker.between(1, 300),
+        );
+        let dtype = maker.pick(&DTYPES);
+        let weight = maker.weight(dtype, [outputs, inputs], 1.0);
+        let bias = maker.weight(DType::F32, [outputs], 1.0);
+        let with_bias = maker.pick(&[true, false]);
+        let x = maker.tensor(device, [rows, inputs]);
+        let other = maker.tensor(device, [rows, outputs]);
+        let distinct = maker.between(1, 3);
+        let table = maker.tensor(device, [distinct, outputs]);
+        let index: Vec<u32> = (0..rows).map(|_| maker.between(0, distinct - 1) as u32).collect();
+        let gate = PerRow {
+            table: &table,
+            index: Some(&index),
+        };
+        let choice = maker.between(0, 6);
+        let epilogue = match choice {
+            0..=3 => Epilogue::Activate(ACTIVATIONS[choice]),
+            4 => Epilogue::Multiply(&other),
+            5 => Epilogue::Residual(&other),
+            _ => Epilogue::GatedResidual {
+                residual: &other,
+                gate,
+            },
+        };
+        let linear = Linear::new(device, &weight, with_bias.then_some(&bias))?;
+        let case = format!("[{rows}, {inputs}] → {outputs} {dtype}, bias {with_bias}, epilogue {choice}");
+        Ok((case, x.linear(&linear, epilogue)?))
+    });
+}
+
+#[test]
+fn attention() {
+    twins(40, 2e-6, |maker, device| {
+        let (queries, keys) = (maker.between(1, 130), maker.pick(&[1, 5, 16, 31, 256, 257, 600]));
+        let (heads, width) = (maker.between(1, 3), maker.pick(&[4, 12, 16, 20, 64, 128, 200]));
+        let q = maker.tensor(device, [queries, heads * width]);
+        let k = maker.tensor(device, [keys, heads * width]);
+        let v = maker.tensor(device, [keys, heads * width]);
+        let relative = maker.tensor(device, [heads, queries + keys - 1]);
+        // The first keys are masked (whole blocks of them, where there are that many), the others weighted.
+        let masked = maker.between(0, keys - 1);
+        let bias: Vec<f32> = (0..keys)
+            .map(|j| {
+                if j < masked {
+                    f32::NEG_INFINITY
+                } else {
+                    ((j % 7 + 1) as f32).ln()
+                }
+            })
+            .collect();
+        let key = Tensor::from_vec(device, [keys], bias)?;
+        let (with_relative, with_key) = (maker.pick(&[true, false]), maker.pick(&[true, false]));
+        let attention = Attention {
+            q: &q,
+            k: &k,
+            v: &v,
+            heads,
+            scale: 1.0 / (width as f32).sqrt(),
+            relative_bias: with_relative.then_some(&relative),
+            key_bias: with_key.then_some(&key),
+        };
+        let case = format!(
+            "{queries} × {keys}, {heads} × {width}, bias {with_relative}, {masked} masked {with_key}"
+        );
+        Ok((case, attention.run()?))
+    });
+}
+
+#[test]
+fn convolutions() {
+    twins(40, 6e-5, |maker, device| {
+        let kernel = maker.pick(&[[3, 3, 3], [1, 3, 3], [3, 1, 1], [1, 1, 1], [2, 2, 2], [1, 2, 3]]);
+        let stride = maker.pick(&[[1, 1, 1], [1, 1, 1], [1, 2, 2], [2, 1, 1], [2, 2, 1]]);
+        let (inputs, outputs) = (maker.pick(&[1, 3, 16, 21, 130]), maker.pick(&[1, 3, 16, 37]));
+        let [t, y, x] = [maker.between(2, 4), maker.between(3, 9), maker.between(3, 11)];
+        let padding = Padding {
+            before: maker.between(0, 2),
+            top: maker.between(0, 1),
+            bottom: maker.between(0, 1),
+            left: maker.between(0, 2),
+            right: maker.between(0, 2),
+        };
+        let dtype = maker.pick(&DTYPES);
+        let weight = maker.weight(dtype, [outputs, inputs, kernel[0], kernel[1], kernel[2]], 1.0);
+        let bias = maker.weight(DType::F32, [outputs], 1.0);
+        let clip = maker.tensor(device, [t + 1, y, x, inputs]);
+        let frames = maker.between(0, padding.before);
+        let past = maker.tensor(device, [frames, y, x, inputs]);
+        let conv = Conv3d::new(device, &weight, Some(&bias), stride, padding)?;
+        let activation = maker.pick(&ACTIVATIONS);
+        let case = format!(
+            "{:?} of {} {dtype}, past {frames}, {activation:?}",
+            conv.geometry,
+            clip.shape()
+        );
+        Ok((
+            case,
+            clip.conv3d(
+                &conv,
+                (frames > 0).then_some(&past),
+                Epilogue::Activate(activation),
+            )?,
+        ))
+    });
+}
+
+#[test]
+fn a_convolution_wider_than_one_pass() {
+    twins(1, 6e-5, |maker, device| {
+        let weight = maker.weight(DType::BF16, [18, 700, 3, 3, 3], 0.1);
+        let clip = maker.tensor(device, [2, 5, 7, 700]);
+        let residual = maker.tensor(device, [2, 5, 7, 18]);
+        let conv = Conv3d::new(device, &weight, None, [1, 1, 1], Padding::causal(2, 1))?;
+        Ok((
+            "700 channels".into(),
+            clip.conv3d(&conv, None, Epilogue::Residual(&residual))?,
+        ))
+    });
+}
+
+#[test]
+fn norms() {
+    twins(60, 2e-6, |maker, device| {
+        let (rows, width) = (maker.between(1, 40), maker.between(1, 700));
+        let x = maker.tensor(device, [rows, width]).affine(1.0, 0.5)?;
+        let [a, b] = [(); 2].map(|()| maker.tensor(device, [width]));
+        let [scale, shift] = [(); 2].map(|()| maker.tensor(device, [rows, width]));
+        let activation = maker.pick(&ACTIVATIONS);
+        let choice = maker.between(0, 5);
+        let y = match choice {
+            0 => x.rms_norm(None, 1e-6)?,
+            1 => x.rms_norm(Some(&a), 1e-6)?,
+            2 => x.channel_norm(&a, activation)?,
+            3 => x.layer_norm(1e-6, LayerNormOutput::Plain)?,
+            4 => x.layer_norm(1e-6, LayerNormOutput::Affine { weight: &a, bias: &b })?,
+            _ => {
+                let (scale, shift) = ((&scale).into(), PerRow::from(&shift));
+                x.layer_norm(1e-6, LayerNormOutput::Modulated { scale, shift })?
+            }
+        };
+        Ok((format!("norm {choice} of [{rows}, {width}], {activation:?}"), y))
+    });
+}
+
+#[test]
+fn a_row_of_zeros_stays_one() {
+    twins(1, 0.0, |_, device| {
+        let x = Tensor::zeros(device, [2, 40])?;
+        let gamma = Tensor::full(device, [40], 2.0)?;
+        Ok(("zeros".into(), x.channel_norm(&gamma, Activation::Silu)?))
+    });
+}
+
+#[test]
+fn rotary_positions() {
+    twins(20, 1e-6, |maker, device| {
+        let (rows, heads, pairs) = (maker.between(1, 300), maker.between(1, 4), maker.between(1, 70));
+        let x = maker.tensor(device, [rows, heads * pairs * 2]);
+        let [cos, sin] = [(); 2].map(|()| maker.tensor(device, [rows, pairs]));
+        Ok((
+            format!("{rows} rows, {heads} heads, {pairs} pairs"),
+            x.rope(&cos, &sin)?,
+        ))
+    });
+}
+
+#[test]
+fn element_by_element() {
+    twins(80, 1e-6, |maker, device| {
+        let (a, b, c) = (maker.between(1, 30), maker.between(1, 40), maker.between(1, 90));
+        let x = maker.tensor(device, [a, b, c]);
+        let other = match maker.between(0, 3) {
+            0 => maker.tensor(device, [c]),
+            1 => maker.tensor(device, [1, b, c]),
+            2 => maker.tensor(device, [1]),
+            _ => maker.tensor(device, [a, b, c]),
+        };
+        let [y, z] = [(); 2].map(|()| maker.tensor(device, [a, b, c]));
+        let gates = maker.pick(&[1, a * b]);
+        let gate = maker.tensor(device, [gates, c]);
+        let activation = maker.pick(&ACTIVATIONS);
+        let choice = maker.between(0, 7);
+        let result = match choice {
+            0 => x.add(&other)?,
+            1 => x.mul(&other)?,
+            2 => x.gated_add(&y, (&gate).into())?,
+            3 => Tensor::weighted_sum(&[(0.25, &x), (-3.0, &y), (1.5, &z)])?,
+            4 => x.affine(-0.5, 3.0)?,
+            5 => x.clamp(-0.5, 1.0)?,
+            6 => x.mean_last()?,
+            _ => x.activate(activation)?,
+        };
+        Ok((
+            format!(
+                "op {choice} of [{a}, {b}, {c}] with {}, {activation:?}",
+                other.shape()
+            ),
+            result,
+        ))
+    });
+}
+
+#[test]
+fn layouts() {
+    twins(60, 0.0, |maker, device| {
+        let dims = [(); 4].map(|()| maker.between(1, 9));
+        let x = maker.tensor(device, dims);
+        let y = maker.tensor(device, dims);
+        let axis = maker.between(0, 3);
+        let start = maker.between(0, dims[axis]);
+        let end = maker.between(start, dims[axis]);
+        let axes = maker.pick(&[
+            [3, 2, 1, 0],
+            [0, 2, 1, 3],
+            [1, 3, 0, 2],
+            [0, 1, 2, 3],
+            [2, 0, 3, 1],
+        ]);
+        let choice = maker.between(0, 4);
+        let result = match choice {
+            0 => x.permute(&axes)?,
+            1 => x.slice(axis, start..end)?,
+            2 => Tensor::concat(&[&x, &y, &x.slice(axis, start..end)?], axis)?,
+            3 => x.upsample_nearest()?,
+            _ => {
+                let numbers: Vec<bf16> = y.data()?.iter().map(|&n| bf16::from_f32(n)).collect();
+                let table = Weight::from_bf16([dims[0] * dims[1], dims[2] * dims[3]], numbers)?;
+                let ids: Vec<u32> = (0..9)
+                    .map(|_| maker.between(0, dims[0] * dims[1] - 1) as u32)
+                    .collect();
+                Embedding::new(device, &table)?.gather(&ids)?
+            }
+        };
+        Ok((
+            format!("layout {choice} of {dims:?}, axis {axis}, {start}..{end}, {axes:?}"),
+            result,
+        ))
+    });
+}
+
+#[test]
+fn nothing_stays_nothing() {
+    twins(1, 0.0, |maker, device| {
+        let weight = maker.weight(DType::F32, [5, 6], 1.0);
+        let x = Tensor::zeros(device, [0, 6])?;
+        let y = x.linear(
+            &Linear::new(device, &weight, None)?,
+            Epilogue::Activate(Activation::Silu),
+        )?;
+        let y = y
+            .rms_norm(None, 1e-6)?
+            .add(&Tensor::zeros(device, [5])?)?
+            .slice(1, 0..0)?;
+        Ok((
+            "no rows".into(),
+            y.channel_norm(&Tensor::zeros(device, [0])?, Activation::Identity)?,
+        ))
+    });
+}
+
+/// Makes `cases` cases twice over, on the naive device and on every fast one this machine has, from the same seeds; results may differ
+/// by `relative` of the largest expected number.
+fn twins(cases: u64, relative: f32, make: impl Fn(&mut Maker, &Device) -> Result<(String, Tensor)>) {
+    let cases = std::env::var("KINORA_TWIN_CASES").map_or(cases, |n| n.parse().expect("a number of cases"));
+    for kernels in [Kernels::Portable, Kernels::Avx2] {
+        if !kernels.available() {
+            eprintln!("skipped: this machine does not run the {kernels:?} kernels");
+            continue;
+        }
+        let fast = Device::cpu_with(CpuOptions {
+            kernels,
+            ..CpuOptions::default()
+        });
+        for seed in 0..cases {
+            let (case, expected) = make(&mut Maker::new(seed), &Device::naive()).expect("sound operands");
+            let (_, got) = make(&mut Maker::new(seed), &fast).expect("sound operands");
+            assert_eq!(got.shape(), expected.shape(), "{kernels:?}, seed {seed}: {case}");
+            let found = difference(
+                &got.data().expect("sound operands"),
+                &expected.data().expect("sound operands"),
+            );
+            assert!(
+                found.relative <= relative,
+                "{kernels:?}, seed {seed}: {case}: {found:?}"
+            );
+        }
+    }
+}

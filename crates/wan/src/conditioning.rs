@@ -1,0 +1,440 @@
+//! What is known of a clip, as the DiT takes it: for each family of checkpoints, from frames to latents, masks and states.
+//!
+//! Reference: diffusers `pipeline_wan_i2v.py`, `prepare_latents`; `pipeline_wan_vace.py`, `prepare_video_latents`,
+//! `prepare_masks`. Frames are encoded by an [`Encode`], which is all that is known here of VAE and CLIP.
+
+use kinora_tensor::Device;
+use kinora_tensor::Result;
+use kinora_tensor::Tensor;
+
+use crate::capabilities::Family;
+use crate::capabilities::ImageBranch;
+use crate::error::GenerateError;
+use crate::error::Halt;
+use crate::frame;
+use crate::frame::FrameRgb;
+use crate::frame::resize;
+use crate::progress::Stage;
+use crate::request::Conditioning;
+use crate::request::Request;
+use crate::request::VaceControl;
+use crate::vace::Control;
+
+/// What a walk from noise to latents is held to.
+#[derive(Default)]
+pub(crate) struct Known {
+    /// `[F, H, W, 4 + Z]`: mask and latents, joined to the noise as channels.
+    pub(crate) channels: Option<Tensor>,
+    /// `[1, H, W, Z]`: stands in place of the first latent frame, at timestep 0.
+    pub(crate) first: Option<Tensor>,
+    /// VACE's control clip.
+    pub(crate) control: Option<Control>,
+    /// `[images · tokens, image_dim]`.
+    pub(crate) image: Option<Tensor>,
+    /// Clips `[F, H, W, Z]` beside the generated one, videos before images.
+    pub(crate) sources: Sources,
+    /// How many latent frames before the clip hold references, and are not decoded.
+    pub(crate) leading: usize,
+    /// How many of the result's first frames were given.
+    pub(crate) frames: usize,
+    /// What was done differently from what one might expect.
+    pub(crate) warnings: Vec<Warning>,
+}
+
+/// Latents of source clips.
+#[derive(Default)]
+pub(crate) struct Sources {
+    pub(crate) videos: Vec<Tensor>,
+    pub(crate) images: Vec<Tensor>,
+}
+
+/// What was done differently from what one might expect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// Of the clip to go on from, only the last frame is seen: its motion is not carried on.
+    OnlyLastFrame,
+    /// The checkpoint was trained for the first frame alone; it follows the last one without having learned to.
+    UntrainedLastFrame,
+    /// More sources than the checkpoint was trained on.
+    ManySources {
+        /// How many there are.
+        count: usize,
+    },
+}
+
+/// Frames to latents and states.
+pub(crate) trait Encode {
+    /// A clip `[T, Y, X, 3]` in −1…1 to latents `[F, H, W, Z]` as the DiT knows them.
+    fn latents(&mut self, clip: &Tensor) -> std::result::Result<Tensor, GenerateError>;
+    /// Pictures to states `[images · tokens, image_dim]`.
+    fn states(&mut self, pictures: &[&FrameRgb]) -> std::result::Result<Tensor, GenerateError>;
+}
+
+/// Turns a request's conditioning into what the family takes. The caller has checked that it takes it.
+pub(crate) fn prepare(
+    device: &Device,
+    family: Family,
+    request: &Request,
+    scale: VaeScale,
+    encode: &mut dyn Encode,
+) -> std::result::Result<Known, GenerateError> {
+    match family {
+        Family::Text => Ok(Known::default()),
+        Family::Inpaint { image } => inpaint(device, request, image, encode),
+        Family::KnownTokens => known_tokens(device, request, encode),
+        Family::Vace => vace(device, request, scale, encode),
+        Family::Sources => sources(device, request, encode),
+    }
+}
+
+/// Pixels per latent.
+#[derive(Clone, Copy)]
+pub(crate) struct VaeScale {
+    pub(crate) space: usize,
+    pub(crate) time: usize,
+}
+
+/// Known frames at the ends of a clip.
+struct Ends<'a> {
+    first: Option<&'a FrameRgb>,
+    last: Option<&'a FrameRgb>,
+}
+
+impl<'a> Ends<'a> {
+    fn of(conditioning: &'a Conditioning) -> Self {
+        match conditioning {
+            Conditioning::FirstFrame(first) => Self {
+                first: Some(first),
+                last: None,
+            },
+            Conditioning::FirstAndLast { first, last } => Self {
+                first: Some(first),
+                last: Some(last),
+            },
+            Conditioning::Continue { frames } => Self {
+                first: frames.last(),
+                last: None,
+            },
+            Conditioning::Text
+            | Conditioning::Vace(_)
+            | Conditioning::References { .. }
+            | Conditioning::Edit { .. } => Self {
+                first: None,
+                last: None,
+            },
+        }
+    }
+}
+
+fn inpaint(
+    device: &Device,
+    request: &Request,
+    image: ImageBranch,
+    encode: &mut dyn Encode,
+) -> std::result::Result<Known, GenerateError> {
+    let ends = Ends::of(&request.conditioning);
+    let pictures: Vec<&FrameRgb> = [ends.first, ends.last].into_iter().flatten().collect();
+    let clip = compute(clip_of_ends(device, &ends, request))?;
+    let latents = encode.latents(&clip)?;
+    let mask = compute(inpaint_mask(&latents, ends.last.is_some()))?;
+    let mut warnings = Vec::new();
+    if matches!(request.conditioning, Conditioning::Continue { .. }) {
+        warnings.push(Warning::OnlyLastFrame);
+    }
+    if ends.last.is_some() && image == ImageBranch::Pictures {
+        warnings.push(Warning::UntrainedLastFrame);
+    }
+    Ok(Known {
+        channels: Some(compute(Tensor::concat(&[&mask, &latents], 3))?),
+        image: if image == ImageBranch::Absent {
+            None
+        } else {
+            Some(encode.states(&pictures)?)
+        },
+        frames: 1,
+        warnings,
+        ..Known::default()
+    })
+}
+
+/// The known frames in their places, mid grey between them.
+fn clip_of_ends(device: &Device, ends: &Ends<'_>, request: &Request) -> Result<Tensor> {
+    let picture = |picture: Option<&FrameRgb>| {
+        picture
+            .map(|picture| frame::to_clip(device, std::slice::from_ref(picture)))
+            .transpose()
+    };
+    let (first, last) = (picture(ends.first)?, picture(ends.last)?);
+    let known = usize::from(first.is_some()) + usize::from(last.is_some());
+    let missing = [
+        request.num_frames.saturating_sub(known),
+        request.height,
+        request.width,
+        3,
+    ];
+    let grey = if missing[0] > 0 {
+        Some(Tensor::zeros(device, missing)?)
+    } else {
+        None
+    };
+    let parts: Vec<&Tensor> = [&first, &grey, &last]
+        .into_iter()
+        .filter_map(Option::as_ref)
+        .collect();
+    Tensor::concat(&parts, 0)
+}
+
+/// `[F, H, W, 4]`: for each frame of pixels that a latent frame stands for, 1 where it is known. The first latent frame stands for
+/// one frame, counted four times.
+fn inpaint_mask(latents: &Tensor, is_last_known: bool) -> Result<Tensor> {
+    const FRAMES: usize = 4;
+    let [frames, rows, columns, _] = *latents.dims() else {
+        unreachable!("latents are [F, H, W, Z]");
+    };
+    let is_known = |frame: usize, part: usize| {
+        frame == 0 || (is_last_known && frame + 1 == frames && part + 1 == FRAMES)
+    };
+    let latent = |frame: usize| (0..FRAMES).map(move |part| if is_known(frame, part) { 1.0 } else { 0.0 });
+    let numbers = (0..frames)
+        .flat_map(|frame| (0..rows * columns).flat_map(move |_| latent(frame)))
+        .collect();
+    Tensor::from_vec(latents.device(), [frames, rows, columns, FRAMES], numbers)
+}
+
+fn known_tokens(
+    device: &Device,
+    request: &Request,
+    encode: &mut dyn Encode,
+) -> std::result::Result<Known, GenerateError> {
+    let Some(first) = Ends::of(&request.conditioning).first else {
+        return Ok(Known::default());
+    };
+    let clip = compute(frame::to_clip(device, std::slice::from_ref(first)))?;
+    let is_continued = matches!(request.conditioning, Conditioning::Continue { .. });
+    Ok(Known {
+        first: Some(encode.latents(&clip)?),
+        frames: 1,
+        warnings: if is_continued {
+            vec![Warning::OnlyLastFrame]
+        } else {
+            Vec::new()
+        },
+        ..Known::default()
+    })
+}
+
+fn vace(
+    device: &Device,
+    request: &Request,
+    scale: VaeScale,
+    encode: &mut dyn Encode,
+) -> std::result::Result<Known, GenerateError> {
+    let plan = compute(VacePlan::of(device, request))?;
+    let (keep, renew) = compute(split(&plan.clip, &plan.mask))?;
+    let (keep, renew) = (encode.latents(&keep)?, encode.latents(&renew)?);
+    let mask = compute(folded_mask(&plan.mask, scale))?;
+    let mut latents = compute(Tensor::concat(&[&keep, &renew, &mask], 3))?;
+    for reference in plan.references.iter().rev() {
+        let clip = compute(letterboxed(device, reference, request.height, request.width))?;
+        let reference = encode.latents(&clip)?; // [1, H, W, Z]
+        let rest = latents.shape().last() - reference.shape().last();
+        let [_, rows, columns, _] = *reference.dims() else {
+            unreachable!("latents are [F, H, W, Z]");
+        };
+        let blank = compute(Tensor::zeros(device, [1, rows, columns, rest]))?;
+        let reference = compute(Tensor::concat(&[&reference, &blank], 3))?;
+        latents = compute(Tensor::concat(&[&reference, &latents], 0))?;
+    }
+    let scales = if plan.scale == 1.0 {
+        Vec::new()
+    } else {
+        vec![plan.scale; VACE_BLOCKS_MAX]
+    };
+    Ok(Known {
+        control: Some(Control { latents, scales }),
+        leading: plan.references.len(),
+        frames: plan.known_frames,
+        ..Known::default()
+    })
+}
+
+/// More hints than any stack gives.
+const VACE_BLOCKS_MAX: usize = 64;
+
+/// A control clip before it is encoded.
+struct VacePlan<'a> {
+    /// `[T, Y, X, 3]`.
+    clip: Tensor,
+    /// `[T, Y, X, 1]`: 1 where pixels are made anew.
+    mask: Tensor,
+    references: &'a [FrameRgb],
+    scale: f32,
+    known_frames: usize,
+}
+
+impl<'a> VacePlan<'a> {
+    fn of(device: &Device, request: &'a Request) -> Result<Self> {
+        let (frames, rows, columns) = (request.num_frames, request.height, request.width);
+        let blank = |references| -> Result<Self> {
+            Ok(Self {
+                clip: Tensor::zeros(device, [frames, rows, columns, 3])?,
+                mask: Tensor::full(device, [frames, rows, columns, 1], 1.0)?,
+                references,
+                scale: 1.0,
+                known_frames: 0,
+            })
+        };
+        match &request.conditioning {
+            Conditioning::Vace(control) => Self::of_control(device, control, blank(&control.references)?),
+            Conditioning::References { images, .. } => blank(images),
+            Conditioning::FirstFrame(first) => blank(&[])?.with_known(std::slice::from_ref(first), 0),
+            Conditioning::FirstAndLast { first, last } => blank(&[])?
+                .with_known(std::slice::from_ref(first), 0)?
+                .with_known(std::slice::from_ref(last), frames - 1),
+            Conditioning::Continue { frames: before } => {
+                let known = continued_frames(before.len(), frames);
+                blank(&[])?.with_known(&before[before.len() - known..], 0)
+            }
+            Conditioning::Text | Conditioning::Edit { .. } => blank(&[]),
+        }
+    }
+
+    fn of_control(device: &Device, control: &VaceControl, blank: Self) -> Result<Self> {
+        let plan = Self {
+            scale: control.scale,
+            ..blank
+        };
+        if control.frames.is_empty() {
+            return Ok(plan);
+        }
+        let values = control.masks.iter().flat_map(|mask| &mask.data);
+        let numbers = values
+            .map(|&value| if value >= 128 { 1.0 } else { 0.0 })
+            .collect();
+        let mask = Tensor::from_vec(device, plan.mask.shape(), numbers)?;
+        Ok(Self {
+            clip: frame::to_clip(device, &control.frames)?,
+            mask,
+            ..plan
+        })
+    }
+
+    /// Puts known frames at `start`; they count as such if they are the first.
+    fn with_known(self, frames: &[FrameRgb], start: usize) -> Result<Self> {
+        let known = frame::to_clip(self.clip.device(), frames)?;
+        let end = start + frames.len();
+        let [total, rows, columns, _] = *self.clip.dims() else {
+            unreachable!("clips are [T, Y, X, C]");
+        };
+        let around = |x: &Tensor, middle: &Tensor| {
+            Tensor::concat(&[&x.slice(0, 0..start)?, middle, &x.slice(0, end..total)?], 0)
+        };
+        let kept = Tensor::zeros(self.clip.device(), [frames.len(), rows, columns, 1])?;
+        Ok(Self {
+            clip: around(&self.clip, &known)?,
+            mask: around(&self.mask, &kept)?,
+            known_frames: if start == 0 {
+                frames.len()
+            } else {
+                self.known_frames
+            },
+            ..self
+        })
+    }
+}
+
+/// How many frames of a clip are carried over when it is gone on from: whole latent frames, at most 17, and less than half.
+pub(crate) fn continued_frames(given: usize, num_frames: usize) -> usize {
+    const FRAMES_MAX: usize = 17;
+    const PER_LATENT: usize = 4;
+    let most = given.min(FRAMES_MAX).min((num_frames / 2).max(1));
+    (most - 1) / PER_LATENT * PER_LATENT + 1
+}
+
+/// A clip's kept and its changing pixels, the others mid grey.
+fn split(clip: &Tensor, mask: &Tensor) -> Result<(Tensor, Tensor)> {
+    let renewed = Tensor::concat(&[mask; 3], 3)?;
+    let renew = clip.mul(&renewed)?;
+    let keep = clip.mul(&renewed.affine(-1.0, 1.0)?)?;
+    Ok((keep, renew))
+}
+
+/// `[T, Y, X, 1] → [F, H, W, s·s]`: squares of pixels folded into channels, row before column; in time the nearest frame.
+fn folded_mask(mask: &Tensor, scale: VaeScale) -> Result<Tensor> {
+    let side = scale.space;
+    let [frames, rows, columns, _] = *mask.dims() else {
+        unreachable!("masks are [T, Y, X, 1]");
+    };
+    let [y, x] = [rows / side, columns / side];
+    let folded = mask
+        .reshape([frames, y, side, x, side])?
+        .permute(&[0, 1, 3, 2, 4])? // [T, H, W, s, s]
+        .reshape([frames, y, x, side * side])?;
+    let latent_frames = frames.div_ceil(scale.time);
+    let nearest = |latent: usize| (2 * latent + 1) * frames / (2 * latent_frames);
+    let picked = (0..latent_frames)
+        .map(|latent| folded.slice(0, nearest(latent)..nearest(latent) + 1))
+        .collect::<Result<Vec<Tensor>>>()?;
+    Tensor::concat(&picked.iter().collect::<Vec<_>>(), 0)
+}
+
+/// A picture scaled to fit, centred on white: `[1, rows, columns, 3]`.
+fn letterboxed(device: &Device, picture: &FrameRgb, rows: usize, columns: usize) -> Result<Tensor> {
+    let scale = (rows as f64 / picture.height as f64).min(columns as f64 / picture.width as f64);
+    let inner = [picture.height, picture.width].map(|extent| ((extent as f64 * scale) as usize).max(1));
+    let pixels = frame::to_clip(device, std::slice::from_ref(picture))?;
+    let pixels = pixels.reshape([picture.height, picture.width, 3])?;
+    let scaled = resize::bilinear(&pixels, inner[0], inner[1])?;
+    let (top, left) = ((rows - inner[0]) / 2, (columns - inner[1]) / 2);
+    let mut canvas = vec![1.0f32; rows * columns * 3];
+    for (row, line) in scaled.data()?.chunks(inner[1] * 3).enumerate() {
+        let start = ((top + row) * columns + left) * 3;
+        canvas[start..start + line.len()].copy_from_slice(line);
+    }
+    Tensor::from_vec(device, [1, rows, columns, 3], canvas)
+}
+
+fn sources(
+    device: &Device,
+    request: &Request,
+    encode: &mut dyn Encode,
+) -> std::result::Result<Known, GenerateError> {
+    let (videos, images): (Vec<&[FrameRgb]>, &[FrameRgb]) = match &request.conditioning {
+        Conditioning::Edit { frames, references } => (vec![frames], references),
+        Conditioning::References { images, videos } => (videos.iter().map(Vec::as_slice).collect(), images),
+        Conditioning::Text
+        | Conditioning::FirstFrame(_)
+        | Conditioning::FirstAndLast { .. }
+        | Conditioning::Continue { .. }
+        | Conditioning::Vace(_) => (Vec::new(), &[]),
+    };
+    let mut sources = Sources::default();
+    for frames in videos {
+        sources
+            .videos
+            .push(encode.latents(&compute(frame::to_clip(device, frames))?)?);
+    }
+    for image in images {
+        sources
+            .images
+            .push(encode.latents(&compute(frame::to_clip(device, std::slice::from_ref(image)))?)?);
+    }
+    let count = sources.videos.len() + sources.images.len();
+    let warnings = if count > SOURCES_TRAINED {
+        vec![Warning::ManySources { count }]
+    } else {
+        Vec::new()
+    };
+    Ok(Known {
+        sources,
+        warnings,
+        ..Known::default()
+    })
+}
+
+/// As many sources as source models were trained on.
+pub(crate) const SOURCES_TRAINED: usize = 5;
+
+fn compute<T>(result: Result<T>) -> std::result::Result<T, GenerateError> {
+    result.map_err(|error| Halt::Tensor(error).at(Stage::EncodeFrames))
+}

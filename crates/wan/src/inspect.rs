@@ -1,0 +1,148 @@
+//! A device that computes nothing: building a model on it checks that its checkpoint holds every tensor in the right shape, without
+//! reading or packing the large ones. So a pipeline knows at start that all its parts will load, though only one expert fits
+//! into memory at a time.
+
+use std::sync::Arc;
+
+use kinora_tensor::Activation;
+use kinora_tensor::Attention;
+use kinora_tensor::Backend;
+use kinora_tensor::Conv3d;
+use kinora_tensor::Device;
+use kinora_tensor::Embedding;
+use kinora_tensor::Epilogue;
+use kinora_tensor::Geometry;
+use kinora_tensor::LayerNormOutput;
+use kinora_tensor::Linear;
+use kinora_tensor::PerRow;
+use kinora_tensor::Result;
+use kinora_tensor::Shape;
+use kinora_tensor::Tensor;
+use kinora_tensor::TensorError;
+use kinora_tensor::Weight;
+use kinora_tensor::device::Prepared;
+use kinora_tensor::tensor::Buffer;
+
+/// A device to check checkpoints with.
+pub(crate) fn device() -> Device {
+    Device::new(Arc::new(Inspector))
+}
+
+struct Inspector;
+
+fn nothing() -> Result<Prepared> {
+    Ok(Arc::new(()))
+}
+
+fn refuse<T>(op: &'static str) -> Result<T> {
+    Err(TensorError::Device {
+        op,
+        reason: "this device only inspects".into(),
+    })
+}
+
+impl Backend for Inspector {
+    fn name(&self) -> String {
+        "inspector".into()
+    }
+
+    fn upload(&self, device: &Device, shape: Shape, _numbers: Vec<f32>) -> Result<Tensor> {
+        Ok(Tensor::from_buffer(device, shape, Buffer::Remote(Arc::new(()))))
+    }
+
+    fn prepare_linear(&self, _weight: &Weight) -> Result<Prepared> {
+        nothing()
+    }
+
+    fn prepare_conv3d(&self, _weight: &Weight, _geometry: &Geometry) -> Result<Prepared> {
+        nothing()
+    }
+
+    fn prepare_embedding(&self, _weight: &Weight) -> Result<Prepared> {
+        nothing()
+    }
+
+    fn download(&self, _: &Tensor) -> Result<Vec<f32>> {
+        refuse("download")
+    }
+
+    fn linear(&self, _: &Tensor, _: &Linear, _: &Epilogue<'_>) -> Result<Tensor> {
+        refuse("linear")
+    }
+
+    fn attention(&self, _: &Attention<'_>) -> Result<Tensor> {
+        refuse("attention")
+    }
+
+    fn conv3d(&self, _: &Tensor, _: Option<&Tensor>, _: &Conv3d, _: &Epilogue<'_>) -> Result<Tensor> {
+        refuse("conv3d")
+    }
+
+    fn rms_norm(&self, _: &Tensor, _: Option<&Tensor>, _: f32) -> Result<Tensor> {
+        refuse("rms_norm")
+    }
+
+    fn channel_norm(&self, _: &Tensor, _: &Tensor, _: Activation) -> Result<Tensor> {
+        refuse("channel_norm")
+    }
+
+    fn layer_norm(&self, _: &Tensor, _: f32, _: &LayerNormOutput<'_>) -> Result<Tensor> {
+        refuse("layer_norm")
+    }
+
+    fn rope(&self, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<Tensor> {
+        refuse("rope")
+    }
+
+    fn add(&self, _: &Tensor, _: &Tensor) -> Result<Tensor> {
+        refuse("add")
+    }
+
+    fn mul(&self, _: &Tensor, _: &Tensor) -> Result<Tensor> {
+        refuse("mul")
+    }
+
+    fn gated_add(&self, _: &Tensor, _: &Tensor, _: &PerRow<'_>) -> Result<Tensor> {
+        refuse("gated_add")
+    }
+
+    fn weighted_sum(&self, _: &[(f32, &Tensor)]) -> Result<Tensor> {
+        refuse("weighted_sum")
+    }
+
+    fn affine(&self, _: &Tensor, _: f32, _: f32) -> Result<Tensor> {
+        refuse("affine")
+    }
+
+    fn clamp(&self, _: &Tensor, _: f32, _: f32) -> Result<Tensor> {
+        refuse("clamp")
+    }
+
+    fn activate(&self, _: &Tensor, _: Activation) -> Result<Tensor> {
+        refuse("activate")
+    }
+
+    fn mean_last(&self, _: &Tensor) -> Result<Tensor> {
+        refuse("mean_last")
+    }
+
+    fn embed(&self, _: &Embedding, _: &[u32]) -> Result<Tensor> {
+        refuse("embed")
+    }
+
+    fn permute(&self, _: &Tensor, _: &[usize]) -> Result<Tensor> {
+        refuse("permute")
+    }
+
+    fn slice(&self, _: &Tensor, _: usize, _: usize, _: usize) -> Result<Tensor> {
+        refuse("slice")
+    }
+
+    fn concat(&self, _: &[&Tensor], _: usize) -> Result<Tensor> {
+        refuse("concat")
+    }
+
+    fn upsample_nearest(&self, _: &Tensor) -> Result<Tensor> {
+        refuse("upsample_nearest")
+    }
+}

@@ -1,0 +1,62 @@
+//! Prompts to contexts, each encoded once: a short memory spares the text encoder for prompts that come again.
+
+use kinora_tensor::Device;
+use kinora_tensor::Tensor;
+
+use super::parts::Part;
+use crate::error::GenerateError;
+use crate::error::Halt;
+use crate::progress::Stage;
+use crate::text::TextEncoder;
+use crate::tokenizer::Tokenizer;
+
+/// How many contexts are remembered. Each is at most 8 MB.
+const REMEMBERED_MAX: usize = 16;
+
+/// The text side of a pipeline.
+pub(super) struct Prompts {
+    pub(super) tokenizer: Tokenizer,
+    pub(super) encoder: Part<TextEncoder>,
+    /// Oldest first.
+    remembered: Vec<(String, Tensor)>,
+}
+
+impl Prompts {
+    pub(super) fn new(tokenizer: Tokenizer, encoder: Part<TextEncoder>) -> Self {
+        Self {
+            tokenizer,
+            encoder,
+            remembered: Vec::new(),
+        }
+    }
+
+    /// Whether `prompt` can be had without the encoder.
+    pub(super) fn knows(&self, prompt: &str) -> bool {
+        self.remembered.iter().any(|(known, _)| known == prompt)
+    }
+
+    /// `[L, text_dim]`, not padded.
+    pub(super) fn context(
+        &mut self,
+        device: &Device,
+        prompt: &str,
+        field: &'static str,
+    ) -> Result<Tensor, GenerateError> {
+        if let Some((_, context)) = self.remembered.iter().find(|(known, _)| known == prompt) {
+            return Ok(context.clone());
+        }
+        let ids = self
+            .tokenizer
+            .ids(prompt)
+            .map_err(|source| GenerateError::Tokenize { field, source })?;
+        let encoder = self.encoder.get(device).map_err(GenerateError::Load)?;
+        let context = encoder
+            .forward(&ids)
+            .map_err(|error| Halt::Tensor(error).at(Stage::EncodeText))?;
+        if self.remembered.len() == REMEMBERED_MAX {
+            self.remembered.remove(0);
+        }
+        self.remembered.push((prompt.to_owned(), context.clone()));
+        Ok(context)
+    }
+}

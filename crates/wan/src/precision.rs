@@ -1,0 +1,29 @@
+//! Which number format each part of a model computes in: the one table, so that no cast hides inside a `forward`.
+//!
+//! | part | weights | arithmetic | reference |
+//! |---|---|---|---|
+//! | residual stream, norms, modulation, softmax | as stored | `f32` | `f32` |
+//! | matrix products, convolutions | as stored (`f32`, `bf16`, `f16`), widened inside the panel | `f32` | `bf16` on GPUs, `f32` in the oracle |
+//! | timestep sinusoid | – | `f32`, as the oracle; the original works in `f64`, which moves an angle by at most 6e-5 | `f32` |
+//! | rotary tables | – | angles in `f64`, tables in `f32` | `f64`, then `f32` |
+//! | sigmas | – | `f64`, kept in `f32` | the same |
+//! | solver coefficients | – | `f64` from the kept sigmas, applied in `f32` | `f32` |
+//! | latents between steps | – | `f32` | `f32` |
+//! | VAE | as stored | `f32` | `f32` |
+//! | frames | – | `f32` in −1…1, rounded to 8 bits once | the same |
+//!
+//! The functions here are the places where the format of an angle or a coefficient decides the result.
+
+/// Frequencies of the timestep sinusoid: `10000^(−i/half)`, each rounded to `f32` the way the oracle rounds.
+/// Reference: diffusers `embeddings.py`, `get_timestep_embedding` with no frequency shift.
+pub(crate) fn timestep_frequencies(half: usize) -> Vec<f32> {
+    let slope = -(10000f64.ln()) as f32;
+    (0..half)
+        .map(|i| f64::from(slope * i as f32 / half as f32).exp() as f32)
+        .collect()
+}
+
+/// Rotary frequencies of one axis with `pairs` complex pairs: `10000^(−2p/(2·pairs))`, in `f64`.
+pub(crate) fn rotary_frequencies(pairs: usize) -> impl Iterator<Item = f64> {
+    (0..pairs).map(move |pair| 10000f64.powf(-(pair as f64) / pairs as f64))
+}

@@ -1,0 +1,51 @@
+//! Prompts to token ids: cleaning, then the checkpoint's own `tokenizer.json`.
+//!
+//! The Unigram model, its normaliser and its special tokens are read by the `tokenizers` crate, which is what the reference uses.
+
+pub mod clean;
+
+mod code_page;
+
+mod entities;
+
+use std::path::Path;
+
+use tokenizers::TruncationDirection;
+use tokenizers::TruncationParams;
+use tokenizers::TruncationStrategy;
+
+use crate::error::LoadError;
+use crate::text::TEXT_TOKENS;
+
+/// A checkpoint's tokenizer.
+pub struct Tokenizer(tokenizers::Tokenizer);
+
+impl Tokenizer {
+    /// Reads a `tokenizer.json`.
+    pub fn load(path: &Path) -> Result<Self, LoadError> {
+        let failed = |source| LoadError::Tokenizer {
+            path: path.into(),
+            source,
+        };
+        let mut tokenizer = tokenizers::Tokenizer::from_file(path).map_err(failed)?;
+        let truncation = TruncationParams {
+            direction: TruncationDirection::Right,
+            max_length: TEXT_TOKENS,
+            strategy: TruncationStrategy::LongestFirst,
+            stride: 0,
+        };
+        tokenizer.with_truncation(Some(truncation)).map_err(failed)?;
+        tokenizer.with_padding(None);
+        Ok(Self(tokenizer))
+    }
+
+    /// The ids of a prompt, the end mark included; at most [`TEXT_TOKENS`].
+    pub fn ids(&self, prompt: &str) -> Result<Vec<u32>, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(self.0.encode(clean::clean(prompt), true)?.get_ids().to_vec())
+    }
+
+    /// How many ids there are.
+    pub fn vocabulary(&self) -> usize {
+        self.0.get_vocab_size(true)
+    }
+}

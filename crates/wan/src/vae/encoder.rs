@@ -1,0 +1,187 @@
+//! Frames to latents, chunk by chunk: one frame, then four at a time.
+//!
+//! Reference: Wan2.1 `wan/modules/vae.py`, `Encoder3d`; diffusers `WanEncoder3d`, `WanResidualDownBlock`.
+
+use kinora_tensor::Epilogue;
+use kinora_tensor::Linear;
+use kinora_tensor::Tensor;
+
+use super::Watch;
+use super::cache::DownsamplePast;
+use super::cache::Past;
+use super::layers::CausalConv;
+use super::layers::Head;
+use super::layers::MidBlock;
+use super::layers::MidCache;
+use super::layers::ResidualBlock;
+use super::layers::ResidualCache;
+use super::patch::patchify;
+use super::resample::AverageDown;
+use super::resample::Downsample;
+use super::resample::Time;
+use crate::config::VaeConfig;
+use crate::error::Halt;
+use crate::weights::Weights;
+use crate::weights::WeightsError;
+
+/// How many frames make a latent frame after the first.
+const CHUNK: usize = 4;
+
+/// See the file's head.
+pub struct VaeEncoder {
+    conv_in: CausalConv,
+    levels: Vec<Level>,
+    mid_block: MidBlock,
+    head: Head,
+    quant_conv: Linear,
+    latent_channels: usize,
+    patch: usize,
+}
+
+/// Residual blocks, then a halving.
+struct Level {
+    resnets: Vec<ResidualBlock>,
+    down: Option<Downsample>,
+    shortcut: Option<AverageDown>,
+}
+
+struct Cache {
+    conv_in: Past,
+    levels: Vec<LevelCache>,
+    mid_block: MidCache,
+    head: Past,
+}
+
+struct LevelCache {
+    resnets: Vec<ResidualCache>,
+    down: DownsamplePast,
+}
+
+impl VaeEncoder {
+    /// Builds the encoder; every tensor's name and shape is checked on the way.
+    pub fn load(w: &Weights, config: &VaeConfig) -> Result<Self, WeightsError> {
+        let encoder = w.at("encoder");
+        let widest = config.base_dim * config.dim_mult.last().copied().unwrap_or(1);
+        let z = config.z_dim;
+        Ok(Self {
+            conv_in: CausalConv::load(&encoder, "conv_in", config.in_channels, config.base_dim)?,
+            levels: load_levels(&encoder, config)?,
+            mid_block: MidBlock::load(&encoder.at("mid_block"), widest)?,
+            head: Head::load(&encoder, widest, 2 * z)?,
+            quant_conv: w.pointwise("quant_conv", 2 * z, 2 * z, 5)?,
+            latent_channels: z,
+            patch: config.patch_size.unwrap_or(1),
+        })
+    }
+
+    /// `[T, Y, X, 3]` in −1…1, T = 4n + 1, to the means of the latents `[n + 1, H, W, Z]`. Frames that do not fill a chunk at the
+    /// end are left out.
+    pub fn encode(&self, clip: &Tensor, watch: &mut Watch<'_>) -> Result<Tensor, Halt> {
+        let mut cache = self.cache();
+        let frames = clip.dims()[0];
+        let mut latents = Vec::new();
+        for chunk in 0..=(frames - 1) / CHUNK {
+            let range = if chunk == 0 {
+                0..1
+            } else {
+                1 + CHUNK * (chunk - 1)..1 + CHUNK * chunk
+            };
+            latents.push(self.chunk(&clip.slice(0, range)?, &mut cache, watch)?);
+        }
+        Ok(Tensor::concat(&latents.iter().collect::<Vec<_>>(), 0)?)
+    }
+
+    /// One chunk of frames to one latent frame `[1, H, W, Z]`.
+    fn chunk(&self, frames: &Tensor, cache: &mut Cache, watch: &mut Watch<'_>) -> Result<Tensor, Halt> {
+        let x = patchify(frames, self.patch)?;
+        let mut x = self.conv_in.forward(&x, &mut cache.conv_in, Epilogue::None)?;
+        for (level, cache) in self.levels.iter().zip(&mut cache.levels) {
+            x = level.forward(&x, cache, watch)?;
+        }
+        watch.check()?;
+        let x = self.mid_block.forward(&x, &mut cache.mid_block)?;
+        let x = self.head.forward(&x, &mut cache.head)?;
+        // Mean and logarithm of variance side by side; the mean is taken, nothing is drawn.
+        Ok(x.linear(&self.quant_conv, Epilogue::None)?
+            .slice(3, 0..self.latent_channels)?)
+    }
+
+    fn cache(&self) -> Cache {
+        let level = |level: &Level| LevelCache {
+            resnets: level.resnets.iter().map(|_| ResidualCache::default()).collect(),
+            down: DownsamplePast::default(),
+        };
+        Cache {
+            conv_in: Past::default(),
+            levels: self.levels.iter().map(level).collect(),
+            mid_block: MidCache::default(),
+            head: Past::default(),
+        }
+    }
+}
+
+/// The two generations name their levels differently: 2.1 counts all layers in one list, 2.2 level by level.
+fn load_levels(encoder: &Weights, config: &VaeConfig) -> Result<Vec<Level>, WeightsError> {
+    let mut inputs = config.base_dim;
+    let mut flat = 0;
+    let mut levels = Vec::new();
+    for (index, multiple) in config.dim_mult.iter().enumerate() {
+        let outputs = config.base_dim * multiple;
+        let time = config.temporal_downsample.get(index).copied().map(Time::from);
+        let mut next = |nested: String| {
+            let name = if config.is_residual {
+                nested
+            } else {
+                flat.to_string()
+            };
+            flat += 1;
+            encoder.at(&format!("down_blocks.{name}"))
+        };
+        let mut resnets = Vec::new();
+        for resnet in 0..config.num_res_blocks {
+            let entering = if resnet == 0 { inputs } else { outputs };
+            resnets.push(ResidualBlock::load(
+                &next(format!("{index}.resnets.{resnet}")),
+                entering,
+                outputs,
+            )?);
+        }
+        let down = match time {
+            Some(time) => Some(Downsample::load(
+                &next(format!("{index}.downsampler")),
+                outputs,
+                time,
+            )?),
+            None => None,
+        };
+        let shortcut = AverageDown {
+            outputs,
+            time: time.map_or(1, Time::factor),
+            space: if time.is_some() { 2 } else { 1 },
+        };
+        levels.push(Level {
+            resnets,
+            down,
+            shortcut: config.is_residual.then_some(shortcut),
+        });
+        inputs = outputs;
+    }
+    Ok(levels)
+}
+
+impl Level {
+    fn forward(&self, x: &Tensor, cache: &mut LevelCache, watch: &mut Watch<'_>) -> Result<Tensor, Halt> {
+        let mut y = x.clone();
+        for (resnet, cache) in self.resnets.iter().zip(&mut cache.resnets) {
+            watch.check()?;
+            y = resnet.forward(&y, cache)?;
+        }
+        if let Some(down) = &self.down {
+            y = down.forward(&y, &mut cache.down)?;
+        }
+        match &self.shortcut {
+            Some(shortcut) => Ok(y.add(&shortcut.forward(x)?)?),
+            None => Ok(y),
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Weights by the names the reference gives them, each checked for its shape: what models are built from.
+//!
+//! A model's `load` mirrors the tree of its checkpoint, one [`Weights::at`] per level. Loaded onto an inspecting device
+//! ([`crate::inspect`]), it proves a checkpoint's names and shapes without reading its numbers.
+
+use std::sync::Arc;
+
+use kinora_tensor::Checkpoint;
+use kinora_tensor::CheckpointError;
+use kinora_tensor::Conv3d;
+use kinora_tensor::Device;
+use kinora_tensor::Embedding;
+use kinora_tensor::Linear;
+use kinora_tensor::Tensor;
+use kinora_tensor::TensorError;
+use kinora_tensor::ops::Padding;
+use thiserror::Error;
+
+/// A level of a checkpoint's tree, and the device its weights go to.
+#[derive(Clone)]
+pub struct Weights {
+    checkpoint: Arc<Checkpoint>,
+    device: Device,
+    prefix: String,
+}
+
+/// A weight that is not as the configuration says.
+#[derive(Debug, Error)]
+pub enum WeightsError {
+    /// A tensor is missing, misshaped or left over.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The device refused a weight.
+    #[error(transparent)]
+    Device(#[from] TensorError),
+}
+
+type Result<T> = std::result::Result<T, WeightsError>;
+
+impl Weights {
+    /// The root of a checkpoint's tree.
+    pub fn new(checkpoint: Arc<Checkpoint>, device: &Device) -> Self {
+        Self {
+            checkpoint,
+            device: device.clone(),
+            prefix: String::new(),
+        }
+    }
+
+    /// The level `name` below this one.
+    pub fn at(&self, name: &str) -> Self {
+        Self {
+            prefix: self.name(name),
+            ..self.clone()
+        }
+    }
+
+    /// Where the weights go.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Whether there is a tensor `name` on this level.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.checkpoint.entry(&self.name(name)).is_some()
+    }
+
+    /// `name.weight` `[outputs, inputs]` and `name.bias`.
+    pub(crate) fn linear(&self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
+        self.matrix(name, &[outputs, inputs], true)
+    }
+
+    /// `name.weight` `[outputs, inputs]` alone.
+    pub(crate) fn linear_without_bias(&self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
+        self.matrix(name, &[outputs, inputs], false)
+    }
+
+    /// A convolution of kernel 1 as the matrix it is; `name.weight` is `[outputs, inputs, 1, …]` of this rank.
+    pub(crate) fn pointwise(&self, name: &str, inputs: usize, outputs: usize, rank: usize) -> Result<Linear> {
+        let mut shape = vec![1; rank];
+        shape[..2].copy_from_slice(&[outputs, inputs]);
+        self.matrix(name, &shape, true)
+    }
+
+    /// The convolution that cuts latents into patches, as the matrix it is: `[width, channels, p, q, r]`.
+    pub(crate) fn patch_embedding(
+        &self,
+        name: &str,
+        channels: usize,
+        width: usize,
+        [p, q, r]: [usize; 3],
+    ) -> Result<Linear> {
+        self.matrix(name, &[width, channels, p, q, r], true)
+    }
+
+    /// `name.weight` `[outputs, inputs, kernel…]` and `name.bias`; a kernel of two extents is one in space.
+    pub(crate) fn conv(
+        &self,
+        name: &str,
+        inputs: usize,
+        outputs: usize,
+        shape: ConvShape<'_>,
+    ) -> Result<Conv3d> {
+        let extents = [&[outputs, inputs], shape.kernel].concat();
+        let weight = self
+            .checkpoint
+            .weight(&self.name(&format!("{name}.weight")), extents.as_slice())?;
+        let bias = self
+            .checkpoint
+            .weight(&self.name(&format!("{name}.bias")), [outputs])?;
+        Ok(Conv3d::new(
+            &self.device,
+            &weight,
+            Some(&bias),
+            shape.stride,
+            shape.padding,
+        )?)
+    }
+
+    /// `name.weight` `[rows, width]`, looked up by id.
+    pub(crate) fn embedding(&self, name: &str, rows: usize, width: usize) -> Result<Embedding> {
+        let weight = self
+            .checkpoint
+            .weight(&self.name(&format!("{name}.weight")), [rows, width])?;
+        Ok(Embedding::new(&self.device, &weight)?)
+    }
+
+    /// `name.weight` and `name.bias` of a norm.
+    pub(crate) fn norm(&self, name: &str, width: usize) -> Result<(Tensor, Tensor)> {
+        let w = self.at(name);
+        Ok((w.vector("weight", width)?, w.vector("bias", width)?))
+    }
+
+    /// The vector `name`.
+    pub(crate) fn vector(&self, name: &str, width: usize) -> Result<Tensor> {
+        self.tensor(name, &[width])
+    }
+
+    /// The tensor `name`, widened, on the device.
+    pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let weight = self.checkpoint.weight(&self.name(name), shape)?;
+        Ok(Tensor::from_weight(&self.device, &weight)?)
+    }
+
+    /// The tensor `name`, widened, on the host.
+    pub(crate) fn numbers(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        Ok(self.checkpoint.weight(&self.name(name), shape)?.to_f32())
+    }
+
+    /// `name.weight` of this shape as the matrix it amounts to, and `name.bias`.
+    pub(crate) fn matrix(&self, name: &str, shape: &[usize], has_bias: bool) -> Result<Linear> {
+        let outputs = shape[0];
+        let weight = self
+            .checkpoint
+            .weight(&self.name(&format!("{name}.weight")), shape)?;
+        let weight = weight.reshape([outputs, shape[1..].iter().product()])?;
+        let bias = if has_bias {
+            Some(
+                self.checkpoint
+                    .weight(&self.name(&format!("{name}.bias")), [outputs])?,
+            )
+        } else {
+            None
+        };
+        Ok(Linear::new(&self.device, &weight, bias.as_ref())?)
+    }
+
+    /// Marks every tensor from `name` on down as expected although it is not used.
+    pub(crate) fn ignore_below(&self, name: &str) {
+        let whole = self.name(name);
+        let below = format!("{whole}.");
+        let names = self.checkpoint.entries().map(|(name, _)| name);
+        let ignored: Vec<String> = names
+            .filter(|name| *name == whole || name.starts_with(&below))
+            .map(str::to_owned)
+            .collect();
+        ignored.iter().for_each(|name| self.checkpoint.ignore(name));
+    }
+
+    fn name(&self, name: &str) -> String {
+        if self.prefix.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.prefix)
+        }
+    }
+}
+
+/// Kernel, stride and padding of a convolution.
+#[derive(Clone, Copy)]
+pub(crate) struct ConvShape<'a> {
+    /// Time, rows, columns; or rows, columns.
+    pub(crate) kernel: &'a [usize],
+    /// Time, rows, columns.
+    pub(crate) stride: [usize; 3],
+    /// Zeros around the input.
+    pub(crate) padding: Padding,
+}
