@@ -7,7 +7,7 @@
 mod rules;
 
 use crate::{
-    catalog::FeatureOffer,
+    catalog::{FeatureOffer, REFERENCES_MAX},
     feature::Feature,
     frame_size::{AspectRatio, Resolution},
     input::Source,
@@ -191,6 +191,16 @@ impl Member {
             Member::ReferenceImage => "reference_image_url",
             Member::VideoRefs(_) => "video_refs",
             Member::Audio => "audio_url",
+        }
+    }
+
+    /// Whether it is an item of an array that has the most items before it already.
+    pub fn is_beyond_the_most(self) -> bool {
+        match self {
+            Member::ReferenceImages(index) | Member::VideoRefs(index) => index >= REFERENCES_MAX,
+            Member::Image | Member::EndImage | Member::Video | Member::ReferenceImage | Member::Audio => {
+                false
+            }
         }
     }
 

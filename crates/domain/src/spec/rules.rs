@@ -121,16 +121,35 @@ fn drop_empty(draft: &mut Draft) {
 fn check_urls(draft: &mut Draft, rules: &SpecRules<'_>, found: &mut Violations) {
     for (member, source) in draft.sources_mut() {
         let Source::Url(url) = source else { continue };
-        let problem = if url.chars().count() > URL_CHARS_MAX {
-            Some(format!("is longer than {URL_CHARS_MAX} characters"))
-        } else if url.starts_with("data:") {
+        // An array that is too long is reported as one mistake (V-11), not as a million.
+        if member.is_beyond_the_most() {
+            continue;
+        }
+        let problem = if is_data_url(url) {
             Some("takes an http or https URL or an uploaded file; data: URLs are for images".to_owned())
+        } else if url.chars().count() > URL_CHARS_MAX {
+            Some(format!("is longer than {URL_CHARS_MAX} characters"))
         } else {
-            (rules.url_problem)(url)
+            (rules.url_problem)(url).map(|problem| with_url(url, problem))
         };
         if let Some(problem) = problem {
             found.add("V-06", &member.to_string(), problem);
         }
+    }
+}
+
+/// Whether a URL carries its bytes in itself. These are long, so that this is the better reason to refuse one.
+fn is_data_url(url: &str) -> bool {
+    url.get(..5)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
+}
+
+/// A problem with the URL that has it; one with a password in it is not repeated.
+fn with_url(url: &str, problem: String) -> String {
+    if url.contains('@') {
+        problem
+    } else {
+        format!("{} {problem}", quoted(url))
     }
 }
 
@@ -400,7 +419,9 @@ fn read_resolution(draft: &Draft, offer: &FeatureOffer, found: &mut Violations) 
 fn read_duration(draft: &Draft, feature: Feature, offer: &FeatureOffer, found: &mut Violations) -> u8 {
     let default = if feature == Feature::EditVideo { 0 } else { 5 };
     let given = draft.duration.unwrap_or(default);
+    let with_videos = feature == Feature::Reference && !draft.video_refs.is_empty();
     let (fits, range) = match feature {
+        Feature::Reference if with_videos => ((2..=15).contains(&given), "2 to 10 with video_refs"),
         Feature::TextImage | Feature::Frames | Feature::Reference => ((2..=15).contains(&given), "2 to 15"),
         Feature::EditVideo => (given == 0 || (2..=10).contains(&given), "0 or 2 to 10"),
     };
@@ -411,7 +432,7 @@ fn read_duration(draft: &Draft, feature: Feature, offer: &FeatureOffer, found: &
             "duration",
             format!("{given} is out of range; {feature} takes {range}"),
         );
-    } else if feature == Feature::Reference && !draft.video_refs.is_empty() && given > 10 {
+    } else if with_videos && given > 10 {
         found.add(
             "V-20",
             "duration",
@@ -424,7 +445,8 @@ fn read_duration(draft: &Draft, feature: Feature, offer: &FeatureOffer, found: &
             format!("{given} is beyond this engine; it takes at most {limit}"),
         );
     }
-    u8::try_from(given).unwrap_or(0)
+    // What is far too long is not called shorter than a clip as well.
+    u8::try_from(given.max(0)).unwrap_or(u8::MAX)
 }
 
 /// A continuation says how long the whole is, so it has to be longer than the clip it continues (V-21).

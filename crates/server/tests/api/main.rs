@@ -9,3 +9,4 @@ mod lifecycle;
 mod money;
 mod rules;
 mod streams;
+mod words;

@@ -6,7 +6,9 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use kinora_domain::{BlobHash, Draft, Member, Origin, Source, StoredInput, Violation};
+use kinora_domain::{
+    BlobHash, Draft, Member, Origin, Source, StoredInput, Violation, catalog::REFERENCES_MAX,
+};
 use kinora_media::{Facts, MediaKind, MediaProblem, Toolbox, inspect};
 use kinora_store::{StoreError, blobs::Blobs};
 
@@ -53,17 +55,25 @@ pub fn media_kind(member: Member) -> MediaKind {
     }
 }
 
-/// Keeps what the `data:` URLs of image members hold. Those of other members stay for the domain to refuse.
+/// Keeps what the `data:` URLs of image members hold. Those of other members stay for the domain to refuse, and so do
+/// those that an array has too many of: each would cost a file and a child process.
 async fn keep_data_urls(
     draft: &mut Draft,
     blobs: &Blobs,
     uploads: &mut Vec<Upload>,
     violations: &mut Vec<Violation>,
 ) -> Result<(), WireError> {
+    let mut items = 0;
     for (member, source) in draft.sources_mut() {
         let Source::Url(url) = &mut *source else { continue };
         if !member.takes_image() || !is_data_url(url) {
             continue;
+        }
+        if matches!(member, Member::ReferenceImages(_)) {
+            items += 1;
+            if items > REFERENCES_MAX {
+                continue;
+            }
         }
         let (url, kind, blobs) = (std::mem::take(url), media_kind(member), blobs.clone());
         let kept = tokio::task::spawn_blocking(move || keep_data_url(&url, kind, &blobs)).await;

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use futures_util::StreamExt;
-use kinora_domain::{Member, Model, Source};
+use kinora_domain::{Member, Model, Source, catalog::REFERENCES_MAX};
 use serde_json::{Map, Number, Value};
 
 use super::{
@@ -142,14 +142,17 @@ impl Members for JsonMembers {
                     .unwrap_or_default();
             }
         };
-        let mut sources = Vec::new();
+        let (mut sources, mut refused) = (Vec::new(), 0);
         for (index, item) in items.into_iter().enumerate() {
             match item {
                 Value::String(url) => sources.push(Source::Url(url)),
-                value => {
+                value if refused < REFERENCES_MAX => {
+                    refused += 1;
                     let _: Option<()> =
                         self.refuse(member(index).to_string(), &value, "a URL is taken, as a string");
                 }
+                // Enough is said: an answer does not grow without bounds with what was sent.
+                _ => {}
             }
         }
         sources

@@ -134,9 +134,10 @@ impl Form {
         } else if essence.eq_ignore_ascii_case("multipart/form-data") {
             Ok(Form::Multipart)
         } else {
-            Err(WireError::UnsupportedMediaType(
-                "The body must be application/json or multipart/form-data, named in Content-Type.".to_owned(),
-            ))
+            let shown: String = essence.chars().take(80).collect();
+            Err(WireError::UnsupportedMediaType(format!(
+                "The Content-Type {shown:?} is not taken; send application/json or multipart/form-data."
+            )))
         }
     }
 }
