@@ -94,26 +94,27 @@ async fn create(app: &App, caller: Caller, model: Model, request: Request) -> Ap
     };
     let mut response = (status, Json(body)).into_response();
     let headers = response.headers_mut();
-    let location = format!("/api/v1/generation/{}", generation.id);
-    headers.insert(
-        header::LOCATION,
-        HeaderValue::from_str(&location).expect("ids are ASCII"),
-    );
     if wait.is_some() {
         headers.insert("preference-applied", HeaderValue::from_static("wait"));
     }
-    mark_replayed(headers, replayed);
+    mark_accepted(headers, generation.id, replayed);
     Ok(response)
 }
 
 async fn stream(app: &App, caller: Caller, model: Model, request: Request) -> ApiResult<Response> {
     let (generation, replayed) = accept(app, caller, model, request).await?;
     let mut response = events::follow(app, generation.id, None).await?;
-    mark_replayed(response.headers_mut(), replayed);
+    mark_accepted(response.headers_mut(), generation.id, replayed);
     Ok(response)
 }
 
-fn mark_replayed(headers: &mut HeaderMap, replayed: bool) {
+/// Says where the generation is, and whether it is that of an earlier request.
+fn mark_accepted(headers: &mut HeaderMap, id: GenerationId, replayed: bool) {
+    let location = format!("/api/v1/generation/{id}");
+    headers.insert(
+        header::LOCATION,
+        HeaderValue::from_str(&location).expect("ids are ASCII"),
+    );
     if replayed {
         headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
     }
@@ -251,7 +252,11 @@ fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
             Some((name, value)) => (name.trim(), value.trim().trim_matches('"')),
             None => (preference, "60"),
         };
-        let seconds: u64 = value.parse().ok().filter(|seconds| *seconds > 0)?;
+        let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+        // More than a number can hold is more than the longest, too.
+        let seconds = digits
+            .then(|| value.parse().unwrap_or(u64::MAX))
+            .filter(|s| *s > 0)?;
         name.eq_ignore_ascii_case("wait")
             .then(|| Duration::from_secs(seconds.min(LONGEST_S)))
     })
@@ -297,6 +302,8 @@ mod tests {
         check(&["wait=5"], Some(5));
         check(&["Wait = 5"], Some(5));
         check(&["wait=3600"], Some(60));
+        check(&["wait=99999999999999999999999"], Some(60));
+        check(&["wait=+5"], None);
         check(&["respond-async, wait=10"], Some(10));
         check(&["respond-async", "wait=10; foo"], Some(10));
         check(&["wait=0"], None);

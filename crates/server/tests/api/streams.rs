@@ -64,6 +64,7 @@ async fn a_stream_from_the_first_event_to_the_last() {
     ] {
         assert_eq!(response.headers()[name], expected);
     }
+    let location = response.headers()["location"].to_str().expect("ASCII").to_owned();
     let (events, _) = read_all(response).await;
     assert!(events.len() >= 3, "{events:?}");
     assert!(
@@ -95,6 +96,7 @@ async fn a_stream_from_the_first_event_to_the_last() {
 
     // Subscribing again: everything since, from the beginning, from the end, and from nowhere.
     let id = last["id"].as_str().expect("an id");
+    assert_eq!(location, format!("/api/v1/generation/{id}"));
     let again = async |header: Option<String>| {
         let mut request = house.request(Method::GET, &format!("/generation/{id}/events"));
         if let Some(header) = header {

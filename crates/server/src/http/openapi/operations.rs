@@ -12,7 +12,7 @@ use utoipa::openapi::{
 use super::parts::{
     CREATED_EDIT, array_of, create_body, cursor, empty_answer, error_answer, file_answer, header, id,
     idempotency_key, json_answer, last_event_id, limit, named, path, prefer, refer, required_query,
-    status_filter, stream_answer, text_answer, with_creation_headers, workspace,
+    status_filter, stream_answer, text_answer, with_acceptance_headers, with_creation_headers, workspace,
 };
 use crate::http::wire::{
     CreatedGeneration, CreditsView, EntryList, GenerationList, GenerationView, ModelsView, QuoteView,
@@ -213,7 +213,7 @@ fn stream(name: &'static str, summary: &'static str, body: RequestBody) -> Opera
         summary,
         parameters: vec![idempotency_key()],
         body: Some(body),
-        answers: vec![(200, stream_answer().build())],
+        answers: vec![(200, with_acceptance_headers(stream_answer()).build())],
         errors: CREATE_ERRORS,
     }
     .keyed()

@@ -230,12 +230,16 @@ pub(super) fn stream_event() -> Schema {
 
 /// The headers of an answer that created a generation, or found the one that was created before.
 pub(super) fn with_creation_headers(answer: ResponseBuilder) -> ResponseBuilder {
+    with_acceptance_headers(answer).header(
+        "Preference-Applied",
+        header("`wait`, where the answer was held.", Type::String),
+    )
+}
+
+/// What every answer to an accepted request says in its headers, streams included.
+pub(super) fn with_acceptance_headers(answer: ResponseBuilder) -> ResponseBuilder {
     answer
         .header("Location", header("The generation's path.", Type::String))
-        .header(
-            "Preference-Applied",
-            header("`wait`, where the answer was held.", Type::String),
-        )
         .header(
             "Idempotency-Replayed",
             header("`true`, where an earlier request was answered.", Type::String),
