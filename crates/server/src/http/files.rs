@@ -4,7 +4,7 @@ use std::io::SeekFrom;
 
 use axum::{
     body::Body,
-    extract::{Path, Query, State},
+    extract::{Path, Query, State, rejection::PathRejection},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -70,10 +70,11 @@ impl App {
 /// GET and HEAD `/files/{generation_id}/{file_name}`
 pub async fn get_file(
     State(app): State<App>,
-    Path((id, file_name)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     Query(parameters): Parameters,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
+    let Path((id, file_name)) = path.map_err(|_| ApiError::not_found("file"))?;
     let exp: i64 = value_of(&parameters, "exp")
         .and_then(|exp| exp.parse().ok())
         .unwrap_or(0);
@@ -155,10 +156,9 @@ async fn serve(
             HeaderValue::from_static("private, max-age=3600"),
         ),
     ];
-    if names(header::IF_NONE_MATCH)
-        .split(',')
-        .any(|tag| matches!(tag.trim(), "*") || tag.trim() == etag)
-    {
+    // A cache on the way may have made the tag a weak one: that is the same file all the same.
+    let has = |tag: &str| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag;
+    if names(header::IF_NONE_MATCH).split(',').map(str::trim).any(has) {
         return Ok((StatusCode::NOT_MODIFIED, fixed).into_response());
     }
     // A range of an older file would be spliced into this one.

@@ -424,6 +424,8 @@ async fn names_and_paths() {
     ] {
         assert_eq!(house.get(path).await.status, 403, "{path}");
     }
+    let answer = house.get("//files/%ff/x").await;
+    assert_error("a path that is not UTF-8", &answer, 404, None);
     assert_undisturbed(&house).await;
 }
 

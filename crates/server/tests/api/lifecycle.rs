@@ -116,6 +116,8 @@ async fn files_in_ranges_and_their_signatures() {
     assert_eq!(beyond.status().as_u16(), 416);
     let same = reqwest_get(&house, &url, &[("if-none-match", &etag)]).await;
     assert_eq!(same.status().as_u16(), 304);
+    let weak = reqwest_get(&house, &url, &[("if-none-match", &format!("\"x\", W/{etag}"))]).await;
+    assert_eq!(weak.status().as_u16(), 304);
     let stale = reqwest_get(&house, &url, &[("range", "bytes=0-1"), ("if-range", "\"other\"")]).await;
     assert_eq!(stale.status().as_u16(), 200);
     let head = house.anonymous(
