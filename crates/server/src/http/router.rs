@@ -1,5 +1,7 @@
 //! Which path leads where.
 
+use std::panic::AssertUnwindSafe;
+
 use axum::{
     Router,
     extract::{MatchedPath, Request, State},
@@ -8,6 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
+use futures_util::FutureExt;
 use tracing::Instrument;
 
 use super::{
@@ -135,7 +138,12 @@ async fn observe(request: Request, next: Next) -> Response {
         .map_or_else(|| "unknown".to_owned(), |path| path.as_str().to_owned());
 
     let span = tracing::info_span!("request", id = %id);
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let mut response = match answer.instrument(span.clone()).await {
+        Ok(response) => response,
+        // Without this the client would see its connection break, and take the server for gone.
+        Err(_) => span.in_scope(|| ApiError::internal("the handler panicked").into_response()),
+    };
 
     let (status, seconds) = (response.status().as_u16(), started.elapsed().as_secs_f64());
     let labels = [
@@ -153,4 +161,28 @@ async fn observe(request: Request, next: Next) -> Response {
 
 fn request_id() -> String {
     format!("req_{:032x}", rand::random::<u128>())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, http::StatusCode};
+    use hyper::service::Service;
+    use hyper_util::service::TowerToHyperService;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered() {
+        let router: Router = Router::new()
+            .route("/", get(async || -> &'static str { panic!("a bug") }))
+            .layer(middleware::from_fn(observe));
+        let request = Request::builder()
+            .uri("/")
+            .body(Body::empty())
+            .expect("a request");
+        let answering = TowerToHyperService::new(router).call(request);
+        let response = answering.await.expect("an answer");
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(response.headers().contains_key("x-request-id"));
+    }
 }
