@@ -94,24 +94,23 @@ async fn refusals_name_the_member_the_value_and_what_is_taken() {
 #[tokio::test]
 async fn an_endless_array_is_one_mistake() {
     let house = House::start().await;
-    for (item, status) in [
-        ("1", 400),
-        ("\"x\"", 422),
-        ("\"data:image/png;base64,AAAA\"", 422),
-        ("\"data:\"", 422),
+    for (item, count, status) in [
+        ("1", 50_000, 400),
+        ("\"x\"", 50_000, 422),
+        ("\"data:image/png;base64,AAAA\"", 50_000, 422),
+        ("\"data:\"", 50_000, 422),
+        // Beyond this a body is not even parsed: in memory it would be fifty times as large.
+        ("\"\"", 8_000_000, 400),
+        ("[[[]]]", 4_000_000, 400),
     ] {
-        let items = vec![item; 100_000].join(",");
+        let items = vec![item; count].join(",");
         let body = format!("{{\"prompt\":\"a\",\"reference_image_urls\":[{items}]}}");
         let started = Instant::now();
         let answer = house.post_text(CREATE, &body).await;
         assert_eq!(answer.status, status, "{item}");
         assert!(answer.text.len() < 10_000, "{item}: {} bytes", answer.text.len());
-        assert!(
-            answer.body["errors"]
-                .as_array()
-                .is_some_and(|errors| errors.len() <= 9),
-            "{item}"
-        );
+        let errors = answer.body["errors"].as_array().map_or(0, Vec::len);
+        assert!(errors <= 9, "{item}: {errors}");
         assert!(
             started.elapsed() < Duration::from_secs(20),
             "{item}: {:?}",

@@ -13,6 +13,9 @@ use super::{
 
 /// Above this size a body is parsed off the threads that serve requests.
 const INLINE_BYTES_MAX: usize = 256 * 1024;
+/// The most values in a body. A parsed value takes up to a hundred times the room of its text, so that the limit on
+/// bytes, which is made for images, does not bound the memory by itself.
+const VALUES_MAX: usize = 100_000;
 
 /// Reads a JSON body.
 pub(super) async fn read(model: Model, body: Body, bytes_max: u64) -> Result<ParsedBody, WireError> {
@@ -38,6 +41,10 @@ async fn collect(body: Body, bytes_max: u64) -> Result<Vec<u8>, WireError> {
 }
 
 fn parse(model: Model, bytes: &[u8]) -> Result<ParsedBody, WireError> {
+    if values_at_most(bytes) > VALUES_MAX {
+        let message = format!("the body has more than {VALUES_MAX} values");
+        return Err(WireError::Malformed(message));
+    }
     // The parser bounds the depth of nesting by itself.
     let value: Value = serde_json::from_slice(bytes)
         .map_err(|error| WireError::Malformed(format!("the body is not JSON ({error})")))?;
@@ -62,6 +69,21 @@ fn parse(model: Model, bytes: &[u8]) -> Result<ParsedBody, WireError> {
         webhook_url,
         payload_hash,
     })
+}
+
+/// No fewer values than a JSON text has: each but the first opens its container or follows a comma.
+fn values_at_most(bytes: &[u8]) -> usize {
+    let (mut values, mut in_text, mut escaped) = (1, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_text,
+            b'"' => in_text = !in_text,
+            b',' | b'[' | b'{' if !in_text => values += 1,
+            _ => {}
+        }
+    }
+    values
 }
 
 struct JsonMembers {
@@ -209,6 +231,16 @@ mod tests {
     }
 
     #[test]
+    fn values_are_never_undercounted() {
+        let check = |text: &str, expected| assert_eq!(values_at_most(text.as_bytes()), expected, "{text}");
+        check("1", 1);
+        check("[1,2]", 3);
+        check(r#"{"a":[],"b":{"c":1}}"#, 5);
+        check(r#"{"prompt":"[a, b, \"c, d\\"}"#, 2);
+        check(r#"["\\",1]"#, 3);
+    }
+
+    #[test]
     fn what_is_no_object_is_malformed() {
         let check = |bytes: &[u8]| {
             let found = parse(VIDEO, bytes).map(|_| ());
@@ -239,6 +271,8 @@ mod tests {
         check(b"{\"prompt\":\"\xff\"}");
         check(br#"{"prompt":"\ud800"}"#);
         check(br#"{"seed":1e400}"#);
+        check(format!("{{\"a\":[{}1]}}", "1,".repeat(100_000)).as_bytes());
+        check(format!("{{\"a\":[{}1]}}", "[[[]]],".repeat(30_000)).as_bytes());
         check(format!("{{\"a\":{}1{}}}", "[".repeat(200), "]".repeat(200)).as_bytes());
         check(format!("{{\"a\":{}", "[".repeat(1_000_000)).as_bytes());
     }
