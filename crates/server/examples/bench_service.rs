@@ -18,11 +18,19 @@ use std::{
     time::{Duration, Instant},
 };
 
+use kinora_domain::{
+    AccountId, Bucket, Credits, Feature, GenerationId, GenerationSpec, GrantId, Model, OfferId, Resolution,
+    Seed, Timestamp, WorkerId, Workflow, ledger::EntryType,
+};
 use kinora_media::{
     Toolbox, ToolboxOptions,
     compose::{ClipOptions, Encoder, FrameFormat},
     frames::Fps,
     sandbox::Launcher,
+};
+use kinora_store::{
+    Account, Claim, NewGrant, Store, Submission,
+    sqlite::{SqliteOptions, SqliteStore},
 };
 use serde_json::{Value, json};
 
@@ -72,6 +80,15 @@ fn main() -> Any<()> {
     drop(streams);
     drop(server);
 
+    let [empty, backlog] = tokio::runtime::Runtime::new()?.block_on(claims())?;
+    report("claims_per_s", empty, "claims/s from an empty queue");
+    report("claims_per_s_100k", backlog, "claims/s from a queue of 100,000");
+    report(
+        "claim_ratio_100k",
+        empty / backlog,
+        "times slower with 100,000 queued",
+    );
+
     for (name, width, height) in [("encode_720p_fps", 1280, 720), ("encode_1080p_fps", 1920, 1080)] {
         report(name, encode(&kinora, width, height)?, "frames/s");
     }
@@ -118,7 +135,7 @@ impl Server {
                 ("KINORA_WORKER__SLOTS", "0"),
                 ("KINORA_RATE_LIMITS__CREATE_PER_MINUTE", "100000000"),
                 ("KINORA_RATE_LIMITS__GET_PER_MINUTE", "100000000"),
-                ("KINORA_QUEUE__QUEUED_PER_ACCOUNT", "100000000"),
+                ("KINORA_QUEUE__QUEUED_PER_ACCOUNT", "10000000"),
                 ("KINORA_FIRST_START__PERMANENT_CREDITS", "100000000"),
                 ("KINORA_LOG__LEVEL", "warn"),
             ])
@@ -159,6 +176,9 @@ impl Server {
     }
 
     fn stop(&mut self) {
+        if matches!(self.process.try_wait(), Ok(Some(_))) {
+            return;
+        }
         // SIGTERM through the shell's kill: the standard library only knows SIGKILL.
         let _ = Command::new("kill").arg(self.process.id().to_string()).status();
         let _ = self.process.wait();
@@ -323,6 +343,104 @@ fn streams(server: &Server, id: &str) -> Any<Vec<TcpStream>> {
         }
     }
     Ok(streams)
+}
+
+/// Claims per second by 16 workers, with nothing more queued than is claimed, and with 100,000 more.
+async fn claims() -> Any<[f64; 2]> {
+    const EACH: usize = 640;
+    let folder = tempfile::tempdir_in("target")?;
+    let store = Arc::new(SqliteStore::open(
+        &folder.path().join("claims.db"),
+        SqliteOptions::default(),
+    )?);
+    let now = Timestamp(1_700_000_000_000);
+    let account = AccountId::new(now, 1);
+    let (name, running_max) = ("bench".to_owned(), Some(u32::MAX));
+    store
+        .create_account(Account {
+            id: account,
+            name,
+            running_max,
+            created_at: now,
+        })
+        .await?;
+    let grant = NewGrant {
+        account,
+        id: GrantId::new(now, 1),
+        entry_type: EntryType::Grant,
+        bucket: Bucket::Permanent,
+        credits: Credits(1_000_000_000),
+        expires_at: None,
+        note: None,
+    };
+    store.grant(grant, now).await?;
+
+    let mut rates = [0.0; 2];
+    for (rate, backlog) in rates.iter_mut().zip([0, 100_000]) {
+        let mut tasks = tokio::task::JoinSet::new();
+        for _ in 0..CONNECTIONS {
+            let store = Arc::clone(&store);
+            tasks.spawn(async move {
+                for _ in 0..(backlog + EACH).div_ceil(CONNECTIONS) {
+                    store.submit(submission(account, now), now).await?;
+                }
+                Ok::<_, kinora_store::StoreError>(())
+            });
+        }
+        while let Some(task) = tasks.join_next().await {
+            task??;
+        }
+        let started = Instant::now();
+        let mut tasks = tokio::task::JoinSet::new();
+        for worker in 0..16 {
+            let store = Arc::clone(&store);
+            tasks.spawn(async move {
+                for _ in 0..EACH / 16 {
+                    let claim = Claim {
+                        worker: WorkerId::new(now, worker),
+                        offers: vec![OfferId("bench".to_owned())],
+                        lease_ms: 60_000,
+                        running_max: u32::MAX,
+                    };
+                    store.claim(claim, now).await?;
+                }
+                Ok::<_, kinora_store::StoreError>(())
+            });
+        }
+        while let Some(task) = tasks.join_next().await {
+            task??;
+        }
+        *rate = EACH as f64 / started.elapsed().as_secs_f64();
+    }
+    Ok(rates)
+}
+
+fn submission(account: AccountId, now: Timestamp) -> Submission {
+    let spec = GenerationSpec {
+        feature: Feature::TextImage,
+        workflow: Workflow::Text { audio: None },
+        prompt: Some("A paper boat crosses a rain puddle, macro shot".to_owned()),
+        negative_prompt: None,
+        aspect_ratio: None,
+        resolution: Resolution::P720,
+        duration_s: 2,
+        prompt_expansion: true,
+        seed: Seed::from_entropy(7),
+        n: 1,
+    };
+    Submission {
+        id: GenerationId::new(now, rand::random()),
+        account,
+        model: Model::WanVideo,
+        offer: OfferId("bench".to_owned()),
+        spec,
+        price: Credits(20),
+        priority: 0,
+        deadline: now.plus_ms(86_400_000),
+        queued_max: u32::MAX,
+        idempotency: None,
+        webhook_url: None,
+    }
 }
 
 /// Frames encoded per second, from pixels to the finished MP4.
