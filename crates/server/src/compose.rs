@@ -4,7 +4,7 @@
 //! house and drains. Which settings apply is decided in [`config`](crate::config), what requests mean in
 //! [`http`](crate::http).
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, thread::available_parallelism, time::Duration};
 
 use kinora_domain::{Timestamp, WorkerId};
 use kinora_engine::{Engine, TestPattern, TestPatternOptions};
@@ -24,7 +24,7 @@ use kinora_worker::{
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use thiserror::Error;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -154,6 +154,7 @@ impl Node {
             store: Arc::clone(&self.store),
             blobs: Arc::clone(&self.blobs),
             toolbox: Arc::new(self.toolbox.clone()),
+            measuring: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
             allowed_hosts: config.media.allow_hosts.clone(),
             offers: self.engines.iter().map(|engine| engine.offer.clone()).collect(),
             prices: config.prices.clone(),

@@ -195,7 +195,7 @@ async fn judge(app: &App, model: Model, request: Request) -> ApiResult<Wanted> {
     };
     let body = wire::request::read(model, request, &limits, &app.blobs).await?;
     let (webhook_url, payload) = (body.webhook_url.clone(), body.payload_hash);
-    let (draft, mut violations) = wire::inputs::keep(&app.toolbox, &app.blobs, body).await?;
+    let (draft, mut violations) = wire::inputs::keep(&app.toolbox, &app.measuring, &app.blobs, body).await?;
 
     let url_problem = |url: &str| Some(check_url_syntax(url, &app.allowed_hosts).err()?.to_string());
     if let Some(message) = webhook_url.as_deref().and_then(url_problem) {

@@ -10,6 +10,7 @@ use axum::http::HeaderValue;
 use kinora_domain::{Feature, FeatureOffer, Offer, OfferId, PriceTable, Timestamp};
 use kinora_media::{Toolbox, fetch::AllowedHosts};
 use kinora_store::{Store, blobs::Blobs};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub mod auth;
@@ -60,6 +61,8 @@ pub struct AppParts {
     pub blobs: Arc<Blobs>,
     /// Measures uploads in the sandboxed child.
     pub toolbox: Arc<Toolbox>,
+    /// Places for these children: each may take as much memory as one is allowed, and requests come as they like.
+    pub measuring: Arc<Semaphore>,
     /// Hosts the operator allowed by name, for judging the URLs of requests before anything is accepted.
     pub allowed_hosts: AllowedHosts,
     /// What the engines behind this server can do.

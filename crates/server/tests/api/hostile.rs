@@ -371,6 +371,37 @@ async fn urls_to_places_that_are_not_public() {
     assert_undisturbed(&house).await;
 }
 
+/// A picture of a few kilobytes takes hundreds of megabytes to decode: many at once wait for each other.
+#[tokio::test]
+async fn many_large_pictures_are_measured_a_few_at_a_time() {
+    let house = House::start().await;
+    let media = Media::make();
+    media.ffmpeg("-f lavfi -i color=red:size=5000x5000 -frames:v 1", "large.png");
+    let at_once = std::thread::available_parallelism().map_or(1, usize::from);
+    let send = async |_| {
+        let form = Form::new().part("image_url", media.part("large.png"));
+        let path = "/generation/quote/wan/wan-v2.7-video";
+        Answer::to(house.request(Method::POST, path).multipart(form)).await
+    };
+    let answers = futures_util::future::join_all((0..3 * at_once + 2).map(send));
+    let mut most = 0;
+    let watch = async {
+        loop {
+            most = most.max(house.children());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let answers = tokio::select! {
+        answers = answers => answers,
+        () = watch => unreachable!("it watches for ever"),
+    };
+    for answer in answers {
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+    assert!((1..=at_once).contains(&most), "{most} children at once");
+    assert_undisturbed(&house).await;
+}
+
 #[tokio::test]
 async fn names_and_paths() {
     let house = House::start().await;

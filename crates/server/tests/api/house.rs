@@ -179,6 +179,19 @@ impl House {
         kb / 1024
     }
 
+    /// How many child processes the server has.
+    pub(crate) fn children(&self) -> usize {
+        let parent = format!(" {} ", self.process.id());
+        let processes = std::fs::read_dir("/proc").expect("the processes").flatten();
+        let is_child = |process: &std::fs::DirEntry| {
+            // `pid (name) state parent …`; the name may hold anything, brackets included.
+            let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(')')
+                .is_some_and(|(_, rest)| rest[2..].starts_with(&parent))
+        };
+        processes.filter(is_child).count()
+    }
+
     pub(crate) fn process_id(&self) -> u32 {
         self.process.id()
     }

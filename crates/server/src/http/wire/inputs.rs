@@ -11,6 +11,7 @@ use kinora_domain::{
 };
 use kinora_media::{Facts, MediaKind, MediaProblem, Toolbox, inspect};
 use kinora_store::{StoreError, blobs::Blobs};
+use tokio::sync::Semaphore;
 
 use super::{
     super::error::chain,
@@ -22,6 +23,7 @@ use super::{
 /// media's lengths; the violations are the limits that they break.
 pub async fn keep(
     toolbox: &Arc<Toolbox>,
+    places: &Arc<Semaphore>,
     blobs: &Blobs,
     body: ParsedBody,
 ) -> Result<(Draft, Vec<Violation>), WireError> {
@@ -35,7 +37,7 @@ pub async fn keep(
     keep_data_urls(&mut draft, blobs, &mut uploads, &mut violations).await?;
 
     for Upload { member, blob } in uploads {
-        match measure(toolbox, media_kind(member), blobs.path(blob)).await? {
+        match measure(toolbox, places, media_kind(member), blobs.path(blob)).await? {
             Ok(facts) => set_duration(&mut draft, member, facts.duration_ms()),
             Err(message) => violations.push(violation("V-25", member, message)),
         }
@@ -128,11 +130,21 @@ fn decode(url: &str, kind: MediaKind) -> Result<(String, Vec<u8>), Broken> {
 /// The facts of a medium, or what is wrong with it as the end of a sentence that starts with its member.
 async fn measure(
     toolbox: &Arc<Toolbox>,
+    places: &Arc<Semaphore>,
     kind: MediaKind,
     path: PathBuf,
 ) -> Result<Result<Facts, String>, WireError> {
+    let place = Arc::clone(places)
+        .acquire_owned()
+        .await
+        .map_err(|error| internal("measure an upload", error))?;
     let toolbox = Arc::clone(toolbox);
-    let measured = tokio::task::spawn_blocking(move || inspect(&toolbox, kind, &path)).await;
+    let measured = tokio::task::spawn_blocking(move || {
+        // Given back by the child's end, not by that of a client that has left.
+        let _place = place;
+        inspect(&toolbox, kind, &path)
+    })
+    .await;
     match measured.map_err(|error| internal("measure an upload", error))? {
         Ok(facts) => Ok(Ok(facts)),
         Err(MediaProblem::Defect(defect)) => Ok(Err(defect.to_string())),
