@@ -51,6 +51,11 @@ pub(crate) struct Sources {
 /// What was done differently from what one might expect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
+    /// A prompt is longer than the models read; its end was left out.
+    LongPrompt {
+        /// Which one: `prompt` or `negative_prompt`.
+        field: &'static str,
+    },
     /// Of the clip to go on from, only the last frame is seen: its motion is not carried on.
     OnlyLastFrame,
     /// The checkpoint was trained for the first frame alone; it follows the last one without having learned to.

@@ -14,6 +14,7 @@ use super::parts::Part;
 use crate::capabilities::Family;
 use crate::conditioning::Known;
 use crate::conditioning::SOURCES_TRAINED;
+use crate::conditioning::Warning;
 use crate::config::SamplingConfig;
 use crate::dit::Branch;
 use crate::dit::Dit;
@@ -113,6 +114,8 @@ pub(super) struct Contexts {
     pub(super) positive: Tensor,
     /// None where guidance is off.
     pub(super) negative: Option<Tensor>,
+    /// Which of them were too long.
+    pub(super) warnings: Vec<Warning>,
 }
 
 /// What an expert has prepared for this generation: constant over its steps.

@@ -54,6 +54,7 @@ use crate::vae::Tiling;
 use crate::vae::VaeDecoder;
 use crate::vae::VaeEncoder;
 use crate::vae::Watch;
+use crate::vae::encode_tiled;
 use crate::vae::tiling;
 
 /// How a checkpoint is loaded.
@@ -181,6 +182,9 @@ impl Pipeline {
         observe: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Outcome, GenerateError> {
         refuse::check(request, &self.capabilities)?;
+        if self.residence == Residence::One {
+            self.free();
+        }
         let observer = &mut Observer::new(observe);
         let contexts = self.encode_prompts(request, observer)?;
         let known = self.prepare(request, observer)?;
@@ -189,8 +193,17 @@ impl Pipeline {
         Ok(Outcome {
             latents,
             known_frames: known.frames,
-            warnings: known.warnings,
+            warnings: [contexts.warnings, known.warnings].concat(),
         })
+    }
+
+    /// Lets go of all weights; they are read again when they are needed.
+    pub fn free(&mut self) {
+        self.prompts.encoder.free();
+        self.image_encoder.as_mut().into_iter().for_each(Part::free);
+        self.experts.free();
+        self.encoder.free();
+        self.decoder.free();
     }
 
     fn encode_prompts(
@@ -203,21 +216,31 @@ impl Pipeline {
             observer.at(Stage::Load, 0, 1)?;
         }
         let steps = 1 + usize::from(is_guided);
-        observer.at(Stage::EncodeText, 0, steps)?;
-        let positive = self.prompts.context(&self.device, &request.prompt, "prompt")?;
+        let mut encode = |step: usize, prompt: &str, field: &'static str| {
+            observer.at(Stage::EncodeText, step, steps)?;
+            let mut observe = |share: f32| observer.within(Stage::EncodeText, step, steps, share);
+            self.prompts.context(&self.device, prompt, field, &mut observe)
+        };
+        let positive = encode(0, &request.prompt, "prompt")?;
         let negative = if is_guided {
-            observer.at(Stage::EncodeText, 1, steps)?;
-            Some(
-                self.prompts
-                    .context(&self.device, &request.negative_prompt, "negative_prompt")?,
-            )
+            Some(encode(1, &request.negative_prompt, "negative_prompt")?)
         } else {
             None
         };
         if self.residence == Residence::One {
             self.prompts.encoder.free();
         }
-        Ok(Contexts { positive, negative })
+        let cut = [
+            ("prompt", Some(&positive)),
+            ("negative_prompt", negative.as_ref()),
+        ]
+        .into_iter();
+        let cut = cut.filter(|(_, context)| context.is_some_and(|context| context.is_cut));
+        Ok(Contexts {
+            warnings: cut.map(|(field, _)| Warning::LongPrompt { field }).collect(),
+            positive: positive.states,
+            negative: negative.map(|negative| negative.states),
+        })
     }
 
     fn prepare(&mut self, request: &Request, observer: &mut Observer<'_>) -> Result<Known, GenerateError> {
@@ -225,14 +248,13 @@ impl Pipeline {
             space: self.vae.scale_factor_spatial,
             time: self.vae.scale_factor_temporal,
         };
-        if self.residence == Residence::One {
-            self.experts.free();
-        }
         let mut encode = Encoders {
             device: &self.device,
             vae: &mut self.encoder,
             image: self.image_encoder.as_mut(),
             statistics: &self.statistics,
+            scale: scale.space,
+            budget: self.memory_budget,
             observer,
         };
         let known = conditioning::prepare(
@@ -310,6 +332,9 @@ struct Encoders<'a, 'o> {
     vae: &'a mut Part<VaeEncoder>,
     image: Option<&'a mut Part<ImageEncoder>>,
     statistics: &'a Statistics,
+    /// Pixels per latent.
+    scale: usize,
+    budget: Option<u64>,
     observer: &'a mut Observer<'o>,
 }
 
@@ -317,7 +342,15 @@ impl Encode for Encoders<'_, '_> {
     fn latents(&mut self, clip: &Tensor) -> Result<Tensor, GenerateError> {
         let encoder = self.vae.get(self.device).map_err(GenerateError::Load)?;
         let mut go_on = || self.observer.within(Stage::EncodeFrames, 0, 1, 0.0);
-        let encoded = encoder.encode(clip, &mut Watch(&mut go_on));
+        let [_, rows, columns, _] = *clip.dims() else {
+            unreachable!("clips are [T, Y, X, 3]");
+        };
+        let bytes = |rows, columns| encoder.bytes(rows, columns);
+        let watch = &mut Watch(&mut go_on);
+        let encoded = match Tiling::within(bytes, rows / self.scale, columns / self.scale, self.budget) {
+            Some(tiling) => encode_tiled(encoder, clip, self.scale, tiling, watch),
+            None => encoder.encode(clip, watch),
+        };
         encoded
             .and_then(|latents| Ok(self.statistics.normalize(&latents)?))
             .map_err(|halt| halt.at(Stage::EncodeFrames))
@@ -355,7 +388,12 @@ impl Decode<'_> {
         let [steps, rows, columns, _] = *latents.dims() else {
             unreachable!("latents are [F, H, W, Z]");
         };
-        if let Some(tiling) = Tiling::within(self.decoder, rows, columns, self.budget) {
+        if let Some(tiling) = Tiling::within(
+            |rows, columns| self.decoder.bytes(rows, columns),
+            rows,
+            columns,
+            self.budget,
+        ) {
             let share = std::cell::Cell::new(0.0);
             let mut go_on = || observer.within(Stage::Decode, 0, 1, share.get());
             let clip = tiling::decode(

@@ -99,7 +99,11 @@ fn full_shape_text_encoder() {
     let config: TextConfig =
         serde_json::from_str(&std::fs::read_to_string(folder.join("config.json")).unwrap()).unwrap();
     let encoder = timed("umt5 load", || TextEncoder::load(&w, &config).unwrap());
-    let context = timed("umt5 forward", || encoder.forward(&golden.ids("ids")).unwrap());
+    let context = timed("umt5 forward", || {
+        encoder
+            .forward(&golden.ids("ids"), &mut |_| ControlFlow::Continue(()))
+            .unwrap()
+    });
     check("full-shape umt5", &context, &golden.tensor("context"), TOLERANCE);
 }
 

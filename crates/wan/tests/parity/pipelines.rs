@@ -85,6 +85,30 @@ fn the_same_seed_gives_the_same_frames() {
 }
 
 #[test]
+fn what_is_left_of_a_prompt_that_is_too_long_is_told() {
+    let folder = assemble("t2v");
+    let request = Case::open("t2v", "plain").request(|_| Conditioning::Text);
+    let long = Request {
+        prompt: "a cat ".repeat(600),
+        negative_prompt: "字".repeat(600),
+        ..request
+    };
+    let unguided = generate(&folder, &long, None).0;
+    assert_eq!(unguided.warnings, [Warning::LongPrompt { field: "prompt" }]);
+    let guided = generate(
+        &folder,
+        &Request {
+            guidance: Guidance::uniform(2.0),
+            ..long
+        },
+        None,
+    )
+    .0;
+    let fields = ["prompt", "negative_prompt"].map(|field| Warning::LongPrompt { field });
+    assert_eq!(guided.warnings, fields);
+}
+
+#[test]
 fn what_cannot_be_done_is_refused_by_name() {
     let folder = assemble("t2v");
     let mut pipeline = load(&folder, None);
