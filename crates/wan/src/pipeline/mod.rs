@@ -92,6 +92,12 @@ pub struct Pipeline {
     memory_budget: Option<u64>,
 }
 
+/// Workers move pipelines from thread to thread.
+const _: () = {
+    const fn moves<T: Send>() {}
+    moves::<Pipeline>()
+};
+
 /// Which parts stay in memory after use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Residence {
@@ -437,7 +443,12 @@ fn load_image_encoder(
     else {
         return Ok(None);
     };
-    let config: ImageConfig = config::read_json(&path.join("image_encoder/config.json"))?;
+    let file = path.join("image_encoder/config.json");
+    let config: ImageConfig = config::read_json(&file)?;
+    if config.hidden_act != "gelu" {
+        let what = format!("the activation {}", config.hidden_act);
+        return Err(LoadError::Unsupported { path: file, what });
+    }
     let tokens = (config.image_size / config.patch_size.max(1)).pow(2) + 1;
     let mismatch = |what: String| {
         Err(LoadError::Mismatch {
