@@ -10,6 +10,10 @@ mod refuse;
 
 mod denoise;
 
+mod frames;
+
+mod load;
+
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -19,29 +23,30 @@ use kinora_tensor::Tensor;
 use self::denoise::Contexts;
 use self::denoise::Experts;
 use self::denoise::Walk;
+use self::frames::Decode;
+use self::frames::Encoders;
+use self::load::check_text;
+use self::load::load_experts;
+use self::load::load_image_encoder;
+use self::load::part;
 use self::observer::Observer;
 use self::parts::Part;
 use self::prompts::Prompts;
 use crate::capabilities::Capabilities;
 use crate::capabilities::Family;
-use crate::capabilities::ImageBranch;
 use crate::conditioning;
-use crate::conditioning::Encode;
 use crate::conditioning::Known;
 use crate::conditioning::VaeScale;
 use crate::conditioning::Warning;
 use crate::config;
 use crate::config::DitConfig;
-use crate::config::ImageConfig;
 use crate::config::PipelineConfig;
 use crate::config::SamplingConfig;
 use crate::config::TextConfig;
 use crate::config::VaeConfig;
-use crate::dit::Dit;
 use crate::error::GenerateError;
 use crate::error::Halt;
 use crate::error::LoadError;
-use crate::frame;
 use crate::frame::FrameRgb;
 use crate::image_context::ImageEncoder;
 use crate::progress::Progress;
@@ -50,12 +55,8 @@ use crate::request::Request;
 use crate::text::TextEncoder;
 use crate::tokenizer::Tokenizer;
 use crate::vae::Statistics;
-use crate::vae::Tiling;
 use crate::vae::VaeDecoder;
 use crate::vae::VaeEncoder;
-use crate::vae::Watch;
-use crate::vae::encode_tiled;
-use crate::vae::tiling;
 
 /// How a checkpoint is loaded.
 #[derive(Clone)]
@@ -127,7 +128,7 @@ impl Pipeline {
             device,
             memory_budget,
         } = options;
-        let pipeline: PipelineConfig = config::read_json(&path.join("model_index.json"))?;
+        let pipeline = PipelineConfig::read(&path.join("model_index.json"))?;
         let sampling = SamplingConfig::read(&path.join("scheduler/scheduler_config.json"))?;
         let vae = VaeConfig::read(&path.join("vae/config.json"))?;
         let dit = DitConfig::read(&path.join("transformer/config.json"))?;
@@ -330,199 +331,4 @@ impl Pipeline {
         }
         done
     }
-}
-
-/// Frames and pictures to what the DiT takes.
-struct Encoders<'a, 'o> {
-    device: &'a Device,
-    vae: &'a mut Part<VaeEncoder>,
-    image: Option<&'a mut Part<ImageEncoder>>,
-    statistics: &'a Statistics,
-    /// Pixels per latent.
-    scale: usize,
-    budget: Option<u64>,
-    observer: &'a mut Observer<'o>,
-}
-
-impl Encode for Encoders<'_, '_> {
-    fn latents(&mut self, clip: &Tensor) -> Result<Tensor, GenerateError> {
-        let encoder = self.vae.get(self.device).map_err(GenerateError::Load)?;
-        let mut go_on = || self.observer.within(Stage::EncodeFrames, 0, 1, 0.0);
-        let [_, rows, columns, _] = *clip.dims() else {
-            unreachable!("clips are [T, Y, X, 3]");
-        };
-        let bytes = |rows, columns| encoder.bytes(rows, columns);
-        let watch = &mut Watch(&mut go_on);
-        let encoded = match Tiling::within(bytes, rows / self.scale, columns / self.scale, self.budget) {
-            Some(tiling) => encode_tiled(encoder, clip, self.scale, tiling, watch),
-            None => encoder.encode(clip, watch),
-        };
-        encoded
-            .and_then(|latents| Ok(self.statistics.normalize(&latents)?))
-            .map_err(|halt| halt.at(Stage::EncodeFrames))
-    }
-
-    fn states(&mut self, pictures: &[&FrameRgb]) -> Result<Tensor, GenerateError> {
-        let part = self
-            .image
-            .as_mut()
-            .expect("models with a picture branch are loaded with an image encoder");
-        let encoder = part.get(self.device).map_err(GenerateError::Load)?;
-        let states: Result<Vec<Tensor>, _> =
-            pictures.iter().map(|picture| encoder.forward(picture)).collect();
-        states
-            .and_then(|states| Tensor::concat(&states.iter().collect::<Vec<_>>(), 0))
-            .map_err(|error| Halt::Tensor(error).at(Stage::EncodeFrames))
-    }
-}
-
-/// Latents to frames: as they come where memory allows it, in tiles otherwise.
-struct Decode<'a> {
-    decoder: &'a VaeDecoder,
-    statistics: &'a Statistics,
-    budget: Option<u64>,
-}
-
-impl Decode<'_> {
-    fn run(
-        &self,
-        latents: &Tensor,
-        frames: &mut dyn FnMut(FrameRgb),
-        observer: &mut Observer<'_>,
-    ) -> Result<(), Halt> {
-        let latents = self.statistics.denormalize(latents)?;
-        let [steps, rows, columns, _] = *latents.dims() else {
-            unreachable!("latents are [F, H, W, Z]");
-        };
-        if let Some(tiling) = Tiling::within(
-            |rows, columns| self.decoder.bytes(rows, columns),
-            rows,
-            columns,
-            self.budget,
-        ) {
-            let share = std::cell::Cell::new(0.0);
-            let mut go_on = || observer.within(Stage::Decode, 0, 1, share.get());
-            let clip = tiling::decode(
-                self.decoder,
-                &latents,
-                tiling,
-                &mut Watch(&mut go_on),
-                &mut |done| share.set(done),
-            )?;
-            frame::from_clip(&clip)?.into_iter().for_each(frames);
-            return Ok(());
-        }
-        let mut decoding = self.decoder.start();
-        for step in 0..steps {
-            let mut go_on = || observer.within(Stage::Decode, step, steps, 0.0);
-            let clip = decoding.push(&latents.slice(0, step..step + 1)?, &mut Watch(&mut go_on))?;
-            frame::from_clip(&clip)?.into_iter().for_each(&mut *frames);
-        }
-        Ok(())
-    }
-}
-
-/// A part in its folder.
-fn part<M: 'static, C: Send + 'static>(
-    path: &Path,
-    name: &str,
-    config: C,
-    load: fn(&crate::weights::Weights, &C) -> Result<M, crate::weights::WeightsError>,
-) -> Part<M> {
-    Part::new(path.join(name), move |weights| load(weights, &config))
-}
-
-fn load_image_encoder(
-    path: &Path,
-    family: Family,
-    dit: &DitConfig,
-) -> Result<Option<Part<ImageEncoder>>, LoadError> {
-    let Family::Inpaint {
-        image: ImageBranch::Pictures | ImageBranch::FirstAndLast,
-    } = family
-    else {
-        return Ok(None);
-    };
-    let file = path.join("image_encoder/config.json");
-    let config: ImageConfig = config::read_json(&file)?;
-    if config.hidden_act != "gelu" {
-        let what = format!("the activation {}", config.hidden_act);
-        return Err(LoadError::Unsupported { path: file, what });
-    }
-    let tokens = (config.image_size / config.patch_size.max(1)).pow(2) + 1;
-    let mismatch = |what: String| {
-        Err(LoadError::Mismatch {
-            path: path.into(),
-            what,
-        })
-    };
-    if dit.image_dim != Some(config.hidden_size) {
-        return mismatch(format!(
-            "the image encoder is {} wide, the transformer wants {:?}",
-            config.hidden_size, dit.image_dim
-        ));
-    }
-    if dit
-        .pos_embed_tokens
-        .is_some_and(|positions| positions != 2 * tokens)
-    {
-        return mismatch(format!(
-            "two pictures are {} tokens, the transformer has positions for {:?}",
-            2 * tokens,
-            dit.pos_embed_tokens
-        ));
-    }
-    Ok(Some(part(path, "image_encoder", config, ImageEncoder::load)))
-}
-
-fn load_experts(path: &Path, pipeline: &PipelineConfig, dit: &DitConfig) -> Result<Experts, LoadError> {
-    let second = path.join("transformer_2/config.json");
-    let high = part(path, "transformer", dit.clone(), Dit::load);
-    match pipeline.boundary_ratio {
-        None => Ok(Experts::Single(high)),
-        Some(ratio) => {
-            let low = DitConfig::read(&second)?;
-            if low != *dit {
-                let what = "the two experts are of different shapes".into();
-                return Err(LoadError::Mismatch {
-                    path: path.into(),
-                    what,
-                });
-            }
-            let boundary = ratio * crate::sampling::TIMESTEPS;
-            Ok(Experts::HighLow {
-                high,
-                low: part(path, "transformer_2", low, Dit::load),
-                boundary,
-            })
-        }
-    }
-}
-
-fn check_text(
-    path: &Path,
-    tokenizer: &Tokenizer,
-    text: &TextConfig,
-    dit: &DitConfig,
-) -> Result<(), LoadError> {
-    let mismatch = |what: String| {
-        Err(LoadError::Mismatch {
-            path: path.into(),
-            what,
-        })
-    };
-    if tokenizer.vocabulary() > text.vocab_size {
-        return mismatch(format!(
-            "the tokenizer knows {} tokens, the text encoder {}",
-            tokenizer.vocabulary(),
-            text.vocab_size
-        ));
-    }
-    if text.d_model != dit.text_dim {
-        return mismatch(format!(
-            "the text encoder is {} wide, the transformer wants {}",
-            text.d_model, dit.text_dim
-        ));
-    }
-    Ok(())
 }
