@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::denoise::Experts;
+use super::experts::Experts;
 use super::parts::Part;
 use crate::capabilities::Family;
 use crate::capabilities::ImageBranch;

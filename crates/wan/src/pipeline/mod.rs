@@ -8,6 +8,8 @@ mod observer;
 
 mod refuse;
 
+mod experts;
+
 mod denoise;
 
 mod frames;
@@ -21,8 +23,8 @@ use kinora_tensor::Device;
 use kinora_tensor::Tensor;
 
 use self::denoise::Contexts;
-use self::denoise::Experts;
 use self::denoise::Walk;
+use self::experts::Experts;
 use self::frames::Decode;
 use self::frames::Encoders;
 use self::load::check_text;
