@@ -1,6 +1,7 @@
 //! What is known of a clip, as the DiT takes it: for each family of checkpoints, from frames to latents, masks and states.
 //!
-//! Reference: diffusers `pipeline_wan_i2v.py`, `prepare_latents`. Frames are encoded by an [`Encode`], which is all that is known here of VAE and CLIP.
+//! Reference: diffusers `pipeline_wan_i2v.py`, `prepare_latents`. Frames are encoded by an [`Encode`], which is all that is known
+//! here of VAE and CLIP.
 
 mod vace;
 

@@ -42,11 +42,7 @@ pub(super) fn prepare(
         let reference = compute(Tensor::concat(&[&reference, &blank], 3))?;
         latents = compute(Tensor::concat(&[&reference, &latents], 0))?;
     }
-    let scales = if plan.scale == 1.0 {
-        Vec::new()
-    } else {
-        vec![plan.scale; VACE_BLOCKS_MAX]
-    };
+    let scales = vec![plan.scale];
     Ok(Known {
         control: Some(Control { latents, scales }),
         leading: plan.references.len(),
@@ -54,9 +50,6 @@ pub(super) fn prepare(
         ..Known::default()
     })
 }
-
-/// More hints than any stack gives.
-const VACE_BLOCKS_MAX: usize = 64;
 
 /// A control clip before it is encoded.
 struct VacePlan<'a> {
