@@ -78,7 +78,7 @@ impl Family {
     /// What the parts of a checkpoint amount to; None where they amount to nothing known.
     pub fn of(pipeline: &PipelineConfig, dit: &DitConfig, vae: &VaeConfig) -> Option<Self> {
         let z = vae.z_dim;
-        let has_known_tokens = pipeline.expand_timesteps == Some(true);
+        let has_known_tokens = pipeline.has_known_tokens;
         // A mask with an entry per frame of a latent, and the known frames' latents.
         let inpainting = 2 * z + vae.scale_factor_temporal;
         let image = match (dit.image_dim, dit.pos_embed_tokens) {

@@ -201,7 +201,7 @@ pub struct VaeConfig {
     /// Residual blocks of an encoder level; a decoder level has one more.
     pub num_res_blocks: usize,
     /// Whether the encoder halves time after each level but the last.
-    #[serde(rename = "temperal_downsample")]
+    #[serde(skip)]
     pub temporal_downsample: Vec<bool>,
     /// Subtracted from latents before they meet the DiT.
     pub latents_mean: Vec<f32>,
@@ -245,7 +245,9 @@ impl Default for VaeConfig {
 impl VaeConfig {
     /// Reads a VAE's `config.json`.
     pub fn read(path: &Path) -> Result<Self, LoadError> {
-        let config: Self = read_json(path)?;
+        let mut config: Self = read_json(path)?;
+        let RawVae { temperal_downsample } = read_json(path)?;
+        config.temporal_downsample = temperal_downsample.unwrap_or(config.temporal_downsample);
         let unsupported = |what: &str| {
             Err(LoadError::Unsupported {
                 path: path.into(),
@@ -291,17 +293,30 @@ const LATENTS_STD_2_1: [f32; 16] = [
 ];
 
 /// `model_index.json`: which parts there are and how they play together.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PipelineConfig {
     /// The reference's pipeline.
-    #[serde(rename = "_class_name")]
     pub class_name: String,
-    /// From which share of the timesteps on the high-noise expert takes over.
-    #[serde(default)]
+    /// From which share of the timesteps on the high-noise expert takes over, where there are two.
     pub boundary_ratio: Option<f64>,
     /// Whether known tokens have a timestep of their own.
-    #[serde(default)]
-    pub expand_timesteps: Option<bool>,
+    pub has_known_tokens: bool,
+}
+
+impl PipelineConfig {
+    /// Reads a checkpoint's index.
+    pub fn read(path: &Path) -> Result<Self, LoadError> {
+        let RawPipeline {
+            _class_name,
+            boundary_ratio,
+            expand_timesteps,
+        } = read_json(path)?;
+        Ok(Self {
+            class_name: _class_name,
+            boundary_ratio,
+            has_known_tokens: expand_timesteps.unwrap_or(false),
+        })
+    }
 }
 
 /// `scheduler_config.json`: how the checkpoint wants to be sampled.
@@ -317,7 +332,7 @@ impl SamplingConfig {
     /// Reads a scheduler's configuration.
     pub fn read(path: &Path) -> Result<Self, LoadError> {
         let raw: RawScheduler = read_json(path)?;
-        let solver = match raw.class_name.as_str() {
+        let solver = match raw._class_name.as_str() {
             "UniPCMultistepScheduler" => SolverKind::UniPc,
             "DPMSolverMultistepScheduler" => SolverKind::DpmPp,
             "FlowMatchEulerDiscreteScheduler" => SolverKind::Euler,
@@ -341,10 +356,22 @@ impl SamplingConfig {
     }
 }
 
+/// A name that is misspelt in every file.
+#[derive(Deserialize)]
+struct RawVae {
+    temperal_downsample: Option<Vec<bool>>,
+}
+
+#[derive(Deserialize)]
+struct RawPipeline {
+    _class_name: String,
+    boundary_ratio: Option<f64>,
+    expand_timesteps: Option<bool>,
+}
+
 #[derive(Deserialize)]
 struct RawScheduler {
-    #[serde(rename = "_class_name")]
-    class_name: String,
+    _class_name: String,
     flow_shift: Option<f64>,
     shift: Option<f64>,
     solver_order: Option<usize>,

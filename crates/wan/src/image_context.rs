@@ -46,7 +46,6 @@ struct Block {
     norm2: Norm,
     fc1: Linear,
     fc2: Linear,
-    activation: Activation,
 }
 
 impl ImageEncoder {
@@ -146,11 +145,6 @@ impl Block {
             norm2: w.norm("layer_norm2", width)?,
             fc1: w.linear("mlp.fc1", width, config.intermediate_size)?,
             fc2: w.linear("mlp.fc2", config.intermediate_size, width)?,
-            activation: if config.hidden_act == "gelu" {
-                Activation::GeluErf
-            } else {
-                Activation::GeluTanh
-            },
         })
     }
 
@@ -173,7 +167,7 @@ impl Block {
         .run()?
         .linear(&self.out, Epilogue::Residual(x))?;
         x.layer_norm(config.layer_norm_eps, affine(&self.norm2))?
-            .linear(&self.fc1, Epilogue::Activate(self.activation))?
+            .linear(&self.fc1, Epilogue::Activate(Activation::GeluErf))?
             .linear(&self.fc2, Epilogue::Residual(&x))
     }
 }

@@ -3,6 +3,8 @@
 //! Reference: Wan2.1 `wan/modules/t5.py`, `T5Encoder`; transformers `UMT5EncoderModel`. Unlike T5, every layer has a table of
 //! relative positions of its own, and attention is not scaled by the width of a head.
 
+use std::ops::ControlFlow;
+
 use kinora_tensor::Activation;
 use kinora_tensor::Attention;
 use kinora_tensor::Device;
@@ -13,6 +15,7 @@ use kinora_tensor::Result;
 use kinora_tensor::Tensor;
 
 use crate::config::TextConfig;
+use crate::error::Halt;
 use crate::weights::Weights;
 use crate::weights::WeightsError;
 
@@ -66,14 +69,22 @@ impl TextEncoder {
         })
     }
 
-    /// `[L, d_model]` for `L` ids, padding left out: masked padding changes nothing.
-    pub fn forward(&self, ids: &[u32]) -> Result<Tensor> {
+    /// `[L, d_model]` for `L` ids, padding left out: masked padding changes nothing. `observe` is called before every block with the
+    /// share of blocks done, and may stop.
+    pub fn forward(
+        &self,
+        ids: &[u32],
+        observe: &mut dyn FnMut(f32) -> ControlFlow<()>,
+    ) -> std::result::Result<Tensor, Halt> {
         let mut x = self.shared.gather(ids)?;
         let buckets = Buckets::new(&self.config, ids.len());
-        for block in &self.blocks {
+        for (index, block) in self.blocks.iter().enumerate() {
+            if observe(index as f32 / self.blocks.len() as f32).is_break() {
+                return Err(Halt::Stopped);
+            }
             x = block.forward(&x, &buckets, self.config.layer_norm_epsilon)?;
         }
-        x.rms_norm(Some(&self.final_layer_norm), self.config.layer_norm_epsilon)
+        Ok(x.rms_norm(Some(&self.final_layer_norm), self.config.layer_norm_epsilon)?)
     }
 
     /// The output of every block for these ids; what the tests compare.

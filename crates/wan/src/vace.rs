@@ -25,7 +25,7 @@ use crate::weights::WeightsError;
 pub struct Control {
     /// `[F, H, W, 96]`: known, changing and mask channels.
     pub latents: Tensor,
-    /// One factor per VACE block; empty for 1 throughout.
+    /// One factor for all hints, or one for each.
     pub scales: Vec<f32>,
 }
 
@@ -110,7 +110,10 @@ impl Hints<'_> {
         }
         self.next += 1;
         self.state = self.vace.blocks[hint].forward(&self.state, times, &self.keys[hint], rope)?;
-        let scale = self.control.scales.get(hint).copied().unwrap_or(1.0);
+        let scale = match self.control.scales.as_slice() {
+            [all] => *all,
+            each => each[hint],
+        };
         let out = &self.vace.proj_out[hint];
         if scale == 1.0 {
             return self.state.linear(out, Epilogue::Residual(&x));

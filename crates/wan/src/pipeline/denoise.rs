@@ -9,11 +9,13 @@ use kinora_tensor::Result;
 use kinora_tensor::Tensor;
 use kinora_tensor::rng::TorchNormal;
 
+use super::experts::Expert;
+use super::experts::Experts;
 use super::observer::Observer;
-use super::parts::Part;
 use crate::capabilities::Family;
 use crate::conditioning::Known;
 use crate::conditioning::SOURCES_TRAINED;
+use crate::conditioning::Warning;
 use crate::config::SamplingConfig;
 use crate::dit::Branch;
 use crate::dit::Dit;
@@ -22,7 +24,6 @@ use crate::dit::Step;
 use crate::dit::Timestep;
 use crate::error::GenerateError;
 use crate::error::Halt;
-use crate::error::LoadError;
 use crate::progress::Stage;
 use crate::request::Conditioning;
 use crate::request::Noise;
@@ -36,83 +37,13 @@ use crate::sampling::guidance::SourceSet;
 use crate::sampling::guidance::Text;
 use crate::sampling::guidance::Weights;
 
-/// The transformers of a checkpoint, of which one is in memory at a time.
-pub(super) enum Experts {
-    /// One for all timesteps.
-    Single(Part<Dit>),
-    /// One above a timestep, one below.
-    HighLow {
-        /// For much noise.
-        high: Part<Dit>,
-        /// For little.
-        low: Part<Dit>,
-        /// The first timestep that is the high-noise expert's.
-        boundary: f64,
-    },
-}
-
-/// One of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Expert {
-    HighNoise,
-    LowNoise,
-}
-
-impl Experts {
-    fn at(&self, timestep: f32) -> Expert {
-        match self {
-            Experts::HighLow { boundary, .. } if f64::from(timestep) < *boundary => Expert::LowNoise,
-            _ => Expert::HighNoise,
-        }
-    }
-
-    fn get(&mut self, device: &Device, expert: Expert) -> std::result::Result<&Dit, GenerateError> {
-        let part = match (self, expert) {
-            (Experts::Single(part), _) => part,
-            (Experts::HighLow { high, low, .. }, Expert::HighNoise) => {
-                low.free();
-                high
-            }
-            (Experts::HighLow { high, low, .. }, Expert::LowNoise) => {
-                high.free();
-                low
-            }
-        };
-        part.get(device).map_err(GenerateError::Load)
-    }
-
-    fn is_live(&self, expert: Expert) -> bool {
-        match (self, expert) {
-            (Experts::Single(part), _) => part.is_live(),
-            (Experts::HighLow { high, .. }, Expert::HighNoise) => high.is_live(),
-            (Experts::HighLow { low, .. }, Expert::LowNoise) => low.is_live(),
-        }
-    }
-
-    /// Checks the files of all; answers with the size in bytes of the one that is in memory.
-    pub(super) fn check(&self) -> std::result::Result<u64, LoadError> {
-        match self {
-            Experts::Single(part) => part.check(),
-            Experts::HighLow { high, low, .. } => Ok(high.check()?.max(low.check()?)),
-        }
-    }
-
-    pub(super) fn free(&mut self) {
-        match self {
-            Experts::Single(part) => part.free(),
-            Experts::HighLow { high, low, .. } => {
-                high.free();
-                low.free();
-            }
-        }
-    }
-}
-
 /// The prompts, encoded.
 pub(super) struct Contexts {
     pub(super) positive: Tensor,
     /// None where guidance is off.
     pub(super) negative: Option<Tensor>,
+    /// Which of them were too long.
+    pub(super) warnings: Vec<Warning>,
 }
 
 /// What an expert has prepared for this generation: constant over its steps.

@@ -8,7 +8,13 @@ mod observer;
 
 mod refuse;
 
+mod experts;
+
 mod denoise;
+
+mod frames;
+
+mod load;
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -17,31 +23,32 @@ use kinora_tensor::Device;
 use kinora_tensor::Tensor;
 
 use self::denoise::Contexts;
-use self::denoise::Experts;
 use self::denoise::Walk;
+use self::experts::Experts;
+use self::frames::Decode;
+use self::frames::Encoders;
+use self::load::check_text;
+use self::load::load_experts;
+use self::load::load_image_encoder;
+use self::load::part;
 use self::observer::Observer;
 use self::parts::Part;
 use self::prompts::Prompts;
 use crate::capabilities::Capabilities;
 use crate::capabilities::Family;
-use crate::capabilities::ImageBranch;
 use crate::conditioning;
-use crate::conditioning::Encode;
 use crate::conditioning::Known;
 use crate::conditioning::VaeScale;
 use crate::conditioning::Warning;
 use crate::config;
 use crate::config::DitConfig;
-use crate::config::ImageConfig;
 use crate::config::PipelineConfig;
 use crate::config::SamplingConfig;
 use crate::config::TextConfig;
 use crate::config::VaeConfig;
-use crate::dit::Dit;
 use crate::error::GenerateError;
 use crate::error::Halt;
 use crate::error::LoadError;
-use crate::frame;
 use crate::frame::FrameRgb;
 use crate::image_context::ImageEncoder;
 use crate::progress::Progress;
@@ -50,11 +57,8 @@ use crate::request::Request;
 use crate::text::TextEncoder;
 use crate::tokenizer::Tokenizer;
 use crate::vae::Statistics;
-use crate::vae::Tiling;
 use crate::vae::VaeDecoder;
 use crate::vae::VaeEncoder;
-use crate::vae::Watch;
-use crate::vae::tiling;
 
 /// How a checkpoint is loaded.
 #[derive(Clone)]
@@ -91,6 +95,12 @@ pub struct Pipeline {
     memory_budget: Option<u64>,
 }
 
+/// Workers move pipelines from thread to thread.
+const _: () = {
+    const fn moves<T: Send>() {}
+    moves::<Pipeline>()
+};
+
 /// Which parts stay in memory after use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Residence {
@@ -120,7 +130,7 @@ impl Pipeline {
             device,
             memory_budget,
         } = options;
-        let pipeline: PipelineConfig = config::read_json(&path.join("model_index.json"))?;
+        let pipeline = PipelineConfig::read(&path.join("model_index.json"))?;
         let sampling = SamplingConfig::read(&path.join("scheduler/scheduler_config.json"))?;
         let vae = VaeConfig::read(&path.join("vae/config.json"))?;
         let dit = DitConfig::read(&path.join("transformer/config.json"))?;
@@ -181,6 +191,9 @@ impl Pipeline {
         observe: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Outcome, GenerateError> {
         refuse::check(request, &self.capabilities)?;
+        if self.residence == Residence::One {
+            self.free();
+        }
         let observer = &mut Observer::new(observe);
         let contexts = self.encode_prompts(request, observer)?;
         let known = self.prepare(request, observer)?;
@@ -189,8 +202,17 @@ impl Pipeline {
         Ok(Outcome {
             latents,
             known_frames: known.frames,
-            warnings: known.warnings,
+            warnings: [contexts.warnings, known.warnings].concat(),
         })
+    }
+
+    /// Lets go of all weights; they are read again when they are needed.
+    pub fn free(&mut self) {
+        self.prompts.encoder.free();
+        self.image_encoder.as_mut().into_iter().for_each(Part::free);
+        self.experts.free();
+        self.encoder.free();
+        self.decoder.free();
     }
 
     fn encode_prompts(
@@ -203,21 +225,31 @@ impl Pipeline {
             observer.at(Stage::Load, 0, 1)?;
         }
         let steps = 1 + usize::from(is_guided);
-        observer.at(Stage::EncodeText, 0, steps)?;
-        let positive = self.prompts.context(&self.device, &request.prompt, "prompt")?;
+        let mut encode = |step: usize, prompt: &str, field: &'static str| {
+            observer.at(Stage::EncodeText, step, steps)?;
+            let mut observe = |share: f32| observer.within(Stage::EncodeText, step, steps, share);
+            self.prompts.context(&self.device, prompt, field, &mut observe)
+        };
+        let positive = encode(0, &request.prompt, "prompt")?;
         let negative = if is_guided {
-            observer.at(Stage::EncodeText, 1, steps)?;
-            Some(
-                self.prompts
-                    .context(&self.device, &request.negative_prompt, "negative_prompt")?,
-            )
+            Some(encode(1, &request.negative_prompt, "negative_prompt")?)
         } else {
             None
         };
         if self.residence == Residence::One {
             self.prompts.encoder.free();
         }
-        Ok(Contexts { positive, negative })
+        let cut = [
+            ("prompt", Some(&positive)),
+            ("negative_prompt", negative.as_ref()),
+        ]
+        .into_iter();
+        let cut = cut.filter(|(_, context)| context.is_some_and(|context| context.is_cut));
+        Ok(Contexts {
+            warnings: cut.map(|(field, _)| Warning::LongPrompt { field }).collect(),
+            positive: positive.states,
+            negative: negative.map(|negative| negative.states),
+        })
     }
 
     fn prepare(&mut self, request: &Request, observer: &mut Observer<'_>) -> Result<Known, GenerateError> {
@@ -225,14 +257,13 @@ impl Pipeline {
             space: self.vae.scale_factor_spatial,
             time: self.vae.scale_factor_temporal,
         };
-        if self.residence == Residence::One {
-            self.experts.free();
-        }
         let mut encode = Encoders {
             device: &self.device,
             vae: &mut self.encoder,
             image: self.image_encoder.as_mut(),
             statistics: &self.statistics,
+            scale: scale.space,
+            budget: self.memory_budget,
             observer,
         };
         let known = conditioning::prepare(
@@ -302,178 +333,4 @@ impl Pipeline {
         }
         done
     }
-}
-
-/// Frames and pictures to what the DiT takes.
-struct Encoders<'a, 'o> {
-    device: &'a Device,
-    vae: &'a mut Part<VaeEncoder>,
-    image: Option<&'a mut Part<ImageEncoder>>,
-    statistics: &'a Statistics,
-    observer: &'a mut Observer<'o>,
-}
-
-impl Encode for Encoders<'_, '_> {
-    fn latents(&mut self, clip: &Tensor) -> Result<Tensor, GenerateError> {
-        let encoder = self.vae.get(self.device).map_err(GenerateError::Load)?;
-        let mut go_on = || self.observer.within(Stage::EncodeFrames, 0, 1, 0.0);
-        let encoded = encoder.encode(clip, &mut Watch(&mut go_on));
-        encoded
-            .and_then(|latents| Ok(self.statistics.normalize(&latents)?))
-            .map_err(|halt| halt.at(Stage::EncodeFrames))
-    }
-
-    fn states(&mut self, pictures: &[&FrameRgb]) -> Result<Tensor, GenerateError> {
-        let part = self
-            .image
-            .as_mut()
-            .expect("models with a picture branch are loaded with an image encoder");
-        let encoder = part.get(self.device).map_err(GenerateError::Load)?;
-        let states: Result<Vec<Tensor>, _> =
-            pictures.iter().map(|picture| encoder.forward(picture)).collect();
-        states
-            .and_then(|states| Tensor::concat(&states.iter().collect::<Vec<_>>(), 0))
-            .map_err(|error| Halt::Tensor(error).at(Stage::EncodeFrames))
-    }
-}
-
-/// Latents to frames: as they come where memory allows it, in tiles otherwise.
-struct Decode<'a> {
-    decoder: &'a VaeDecoder,
-    statistics: &'a Statistics,
-    budget: Option<u64>,
-}
-
-impl Decode<'_> {
-    fn run(
-        &self,
-        latents: &Tensor,
-        frames: &mut dyn FnMut(FrameRgb),
-        observer: &mut Observer<'_>,
-    ) -> Result<(), Halt> {
-        let latents = self.statistics.denormalize(latents)?;
-        let [steps, rows, columns, _] = *latents.dims() else {
-            unreachable!("latents are [F, H, W, Z]");
-        };
-        if let Some(tiling) = Tiling::within(self.decoder, rows, columns, self.budget) {
-            let share = std::cell::Cell::new(0.0);
-            let mut go_on = || observer.within(Stage::Decode, 0, 1, share.get());
-            let clip = tiling::decode(
-                self.decoder,
-                &latents,
-                tiling,
-                &mut Watch(&mut go_on),
-                &mut |done| share.set(done),
-            )?;
-            frame::from_clip(&clip)?.into_iter().for_each(frames);
-            return Ok(());
-        }
-        let mut decoding = self.decoder.start();
-        for step in 0..steps {
-            let mut go_on = || observer.within(Stage::Decode, step, steps, 0.0);
-            let clip = decoding.push(&latents.slice(0, step..step + 1)?, &mut Watch(&mut go_on))?;
-            frame::from_clip(&clip)?.into_iter().for_each(&mut *frames);
-        }
-        Ok(())
-    }
-}
-
-/// A part in its folder.
-fn part<M: 'static, C: Send + 'static>(
-    path: &Path,
-    name: &str,
-    config: C,
-    load: fn(&crate::weights::Weights, &C) -> Result<M, crate::weights::WeightsError>,
-) -> Part<M> {
-    Part::new(path.join(name), move |weights| load(weights, &config))
-}
-
-fn load_image_encoder(
-    path: &Path,
-    family: Family,
-    dit: &DitConfig,
-) -> Result<Option<Part<ImageEncoder>>, LoadError> {
-    let Family::Inpaint {
-        image: ImageBranch::Pictures | ImageBranch::FirstAndLast,
-    } = family
-    else {
-        return Ok(None);
-    };
-    let config: ImageConfig = config::read_json(&path.join("image_encoder/config.json"))?;
-    let tokens = (config.image_size / config.patch_size.max(1)).pow(2) + 1;
-    let mismatch = |what: String| {
-        Err(LoadError::Mismatch {
-            path: path.into(),
-            what,
-        })
-    };
-    if dit.image_dim != Some(config.hidden_size) {
-        return mismatch(format!(
-            "the image encoder is {} wide, the transformer wants {:?}",
-            config.hidden_size, dit.image_dim
-        ));
-    }
-    if dit
-        .pos_embed_tokens
-        .is_some_and(|positions| positions != 2 * tokens)
-    {
-        return mismatch(format!(
-            "two pictures are {} tokens, the transformer has positions for {:?}",
-            2 * tokens,
-            dit.pos_embed_tokens
-        ));
-    }
-    Ok(Some(part(path, "image_encoder", config, ImageEncoder::load)))
-}
-
-fn load_experts(path: &Path, pipeline: &PipelineConfig, dit: &DitConfig) -> Result<Experts, LoadError> {
-    let second = path.join("transformer_2/config.json");
-    let high = part(path, "transformer", dit.clone(), Dit::load);
-    match pipeline.boundary_ratio {
-        None => Ok(Experts::Single(high)),
-        Some(ratio) => {
-            let low = DitConfig::read(&second)?;
-            if low != *dit {
-                let what = "the two experts are of different shapes".into();
-                return Err(LoadError::Mismatch {
-                    path: path.into(),
-                    what,
-                });
-            }
-            let boundary = ratio * crate::sampling::TIMESTEPS;
-            Ok(Experts::HighLow {
-                high,
-                low: part(path, "transformer_2", low, Dit::load),
-                boundary,
-            })
-        }
-    }
-}
-
-fn check_text(
-    path: &Path,
-    tokenizer: &Tokenizer,
-    text: &TextConfig,
-    dit: &DitConfig,
-) -> Result<(), LoadError> {
-    let mismatch = |what: String| {
-        Err(LoadError::Mismatch {
-            path: path.into(),
-            what,
-        })
-    };
-    if tokenizer.vocabulary() > text.vocab_size {
-        return mismatch(format!(
-            "the tokenizer knows {} tokens, the text encoder {}",
-            tokenizer.vocabulary(),
-            text.vocab_size
-        ));
-    }
-    if text.d_model != dit.text_dim {
-        return mismatch(format!(
-            "the text encoder is {} wide, the transformer wants {}",
-            text.d_model, dit.text_dim
-        ));
-    }
-    Ok(())
 }

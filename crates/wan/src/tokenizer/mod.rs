@@ -17,6 +17,15 @@ use tokenizers::TruncationStrategy;
 use crate::error::LoadError;
 use crate::text::TEXT_TOKENS;
 
+/// A prompt as the text encoder takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ids {
+    /// The ids.
+    pub ids: Vec<u32>,
+    /// Whether the prompt had more of them than are taken.
+    pub is_cut: bool,
+}
+
 /// A checkpoint's tokenizer.
 pub struct Tokenizer(tokenizers::Tokenizer);
 
@@ -40,8 +49,12 @@ impl Tokenizer {
     }
 
     /// The ids of a prompt, the end mark included; at most [`TEXT_TOKENS`].
-    pub fn ids(&self, prompt: &str) -> Result<Vec<u32>, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(self.0.encode(clean::clean(prompt), true)?.get_ids().to_vec())
+    pub fn ids(&self, prompt: &str) -> Result<Ids, Box<dyn std::error::Error + Send + Sync>> {
+        let encoding = self.0.encode(clean::clean(prompt), true)?;
+        Ok(Ids {
+            ids: encoding.get_ids().to_vec(),
+            is_cut: !encoding.get_overflowing().is_empty(),
+        })
     }
 
     /// How many ids there are.

@@ -36,6 +36,8 @@ pub struct VaeEncoder {
     quant_conv: Linear,
     latent_channels: usize,
     patch: usize,
+    /// What one latent costs, see [`VaeEncoder::bytes`].
+    bytes_per_latent: usize,
 }
 
 /// Residual blocks, then a halving.
@@ -71,6 +73,7 @@ impl VaeEncoder {
             quant_conv: w.pointwise("quant_conv", 2 * z, 2 * z, 5)?,
             latent_channels: z,
             patch: config.patch_size.unwrap_or(1),
+            bytes_per_latent: bytes_per_latent(config),
         })
     }
 
@@ -89,6 +92,12 @@ impl VaeEncoder {
             latents.push(self.chunk(&clip.slice(0, range)?, &mut cache, watch)?);
         }
         Ok(Tensor::concat(&latents.iter().collect::<Vec<_>>(), 0)?)
+    }
+
+    /// About how much memory encoding to latents of this many rows and columns takes at its peak: what is remembered, and what one
+    /// chunk needs on its way.
+    pub fn bytes(&self, rows: usize, columns: usize) -> usize {
+        rows * columns * self.bytes_per_latent
     }
 
     /// One chunk of frames to one latent frame `[1, H, W, Z]`.
@@ -118,6 +127,22 @@ impl VaeEncoder {
             head: Past::default(),
         }
     }
+}
+
+/// Two remembered frames per convolution, and about five copies of a chunk alive at once in the level that is being computed.
+fn bytes_per_latent(config: &VaeConfig) -> usize {
+    let levels = config.dim_mult.len() - 1;
+    let (mut area, mut frames, mut remembered, mut working) = (1 << (2 * levels), CHUNK, 0, 0);
+    for (index, multiple) in config.dim_mult.iter().enumerate() {
+        let width = config.base_dim * multiple;
+        remembered += area * width * 2 * 2 * config.num_res_blocks;
+        working = working.max(area * frames * width * 5);
+        if let Some(&halves) = config.temporal_downsample.get(index) {
+            area /= 4;
+            frames /= Time::from(halves).factor();
+        }
+    }
+    (remembered + working) * size_of::<f32>()
 }
 
 /// The two generations name their levels differently: 2.1 counts all layers in one list, 2.2 level by level.

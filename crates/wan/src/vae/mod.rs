@@ -31,7 +31,7 @@ pub use self::tiling::Tiling;
 use crate::config::VaeConfig;
 use crate::error::Halt;
 
-/// Decodes in squares; see [`tiling`].
+/// Decodes latents in squares, at the price of borders that do not see each other; not clamped.
 pub fn decode_tiled(
     decoder: &VaeDecoder,
     latents: &Tensor,
@@ -39,6 +39,17 @@ pub fn decode_tiled(
     watch: &mut Watch<'_>,
 ) -> std::result::Result<Tensor, Halt> {
     tiling::decode(decoder, latents, tiling, watch, &mut |_| {})
+}
+
+/// Encodes a clip in squares, likewise; `scale` is how many pixels a latent is wide.
+pub fn encode_tiled(
+    encoder: &VaeEncoder,
+    clip: &Tensor,
+    scale: usize,
+    tiling: Tiling,
+    watch: &mut Watch<'_>,
+) -> std::result::Result<Tensor, Halt> {
+    tiling::encode(encoder, clip, scale, tiling, watch, &mut |_| {})
 }
 
 /// Asked between layers whether to go on.

@@ -1,14 +1,15 @@
-//! Tiles in space: a clip decoded in overlapping squares, one square at a time from its first frame to its last, so that only one
+//! Tiles in space: a clip decoded or encoded in overlapping squares, one square at a time from its first frame to its last, so that only one
 //! square's features are remembered. Overlaps fade linearly into each other.
 //!
 //! The price is that frames come out when the last square is done, and that the result differs a little from the whole: features
 //! do not reach over a border, and the narrowest level's attention sees one square. Reference: diffusers
-//! `AutoencoderKLWan.tiled_decode`.
+//! `AutoencoderKLWan.tiled_decode`, `tiled_encode`.
 
 use kinora_tensor::Tensor;
 
 use super::Watch;
 use super::decoder::VaeDecoder;
+use super::encoder::VaeEncoder;
 use super::patch::unpatchify;
 use crate::error::Halt;
 
@@ -25,18 +26,19 @@ impl Tiling {
     /// The smallest square that still looks like its surroundings.
     const SIDE_MIN: usize = 16;
 
-    /// Squares that decode within `budget_bytes`; None where the whole does, or where none is asked for.
+    /// Squares that a network of `bytes(rows, columns)` works on within `budget_bytes`; None where it takes the whole, or where there
+    /// is no budget.
     pub fn within(
-        decoder: &VaeDecoder,
+        bytes: impl Fn(usize, usize) -> usize,
         rows: usize,
         columns: usize,
         budget_bytes: Option<u64>,
     ) -> Option<Self> {
         let budget = usize::try_from(budget_bytes?).unwrap_or(usize::MAX);
-        if decoder.bytes(rows, columns) <= budget {
+        if bytes(rows, columns) <= budget {
             return None;
         }
-        let fits = |side: &usize| decoder.bytes(*side, *side) <= budget;
+        let fits = |side: &usize| bytes(*side, *side) <= budget;
         let side = (Self::SIDE_MIN..rows.max(columns))
             .rev()
             .find(fits)
@@ -48,15 +50,6 @@ impl Tiling {
     }
 }
 
-/// Pixels `[T, Y, X, C]` on the host, where tiles are faded together.
-struct Canvas {
-    frames: usize,
-    rows: usize,
-    columns: usize,
-    channels: usize,
-    numbers: Vec<f32>,
-}
-
 /// Decodes latents `[F, H, W, Z]` to frames `[T, Y, X, 3]`, not clamped. `observe` hears the share that is done.
 pub(crate) fn decode(
     decoder: &VaeDecoder,
@@ -65,64 +58,110 @@ pub(crate) fn decode(
     watch: &mut Watch<'_>,
     observe: &mut dyn FnMut(f32),
 ) -> Result<Tensor, Halt> {
-    let [_, height, width, _] = *latents.dims() else {
-        unreachable!("latents are [F, H, W, Z]");
+    let patches = fade_together(latents, tiling.side, tiling.stride, observe, &mut |square| {
+        let mut decoding = decoder.start();
+        let chunks = (0..square.dims()[0])
+            .map(|frame| decoding.push_patches(&square.slice(0, frame..frame + 1)?, watch))
+            .collect::<Result<Vec<Tensor>, Halt>>()?;
+        Ok(Tensor::concat(&chunks.iter().collect::<Vec<_>>(), 0)?)
+    })?;
+    Ok(unpatchify(&patches, decoder.patch())?)
+}
+
+/// Encodes a clip `[T, Y, X, 3]` to latents `[F, H, W, Z]`. `scale` is how many pixels a latent is wide.
+pub(crate) fn encode(
+    encoder: &VaeEncoder,
+    clip: &Tensor,
+    scale: usize,
+    tiling: Tiling,
+    watch: &mut Watch<'_>,
+    observe: &mut dyn FnMut(f32),
+) -> Result<Tensor, Halt> {
+    let (side, stride) = (tiling.side * scale, tiling.stride * scale);
+    fade_together(clip, side, stride, observe, &mut |square| {
+        encoder.encode(square, watch)
+    })
+}
+
+/// Runs every square of `whole` `[T, Y, X, C]` through `run`, which scales all of them alike, and fades the results together.
+fn fade_together(
+    whole: &Tensor,
+    side: usize,
+    stride: usize,
+    observe: &mut dyn FnMut(f32),
+    run: &mut dyn FnMut(&Tensor) -> Result<Tensor, Halt>,
+) -> Result<Tensor, Halt> {
+    let [_, height, width, _] = *whole.dims() else {
+        unreachable!("clips are [T, Y, X, C]");
     };
-    let starts = |extent: usize| (0..extent).step_by(tiling.stride).collect::<Vec<usize>>();
+    let starts = |extent: usize| (0..extent).step_by(stride).collect::<Vec<usize>>();
     let (tops, lefts) = (starts(height), starts(width));
     let mut above: Vec<Canvas> = Vec::new();
-    let mut whole: Option<Canvas> = None;
+    let mut canvas: Option<Canvas> = None;
     for (i, &top) in tops.iter().enumerate() {
         let mut row: Vec<Canvas> = Vec::new();
         for (j, &left) in lefts.iter().enumerate() {
-            let square = latents
-                .slice(1, top..height.min(top + tiling.side))?
-                .slice(2, left..width.min(left + tiling.side))?;
-            let mut tile = Canvas::decode(decoder, &square, watch)?;
-            let scale = tile.rows / square.dims()[1];
-            let overlap = (tiling.side - tiling.stride) * scale;
+            let square = whole
+                .slice(1, top..height.min(top + side))?
+                .slice(2, left..width.min(left + side))?;
+            let mut tile = Canvas::of(&run(&square)?)?;
+            let scale = Scale {
+                from: square.dims()[1],
+                to: tile.rows,
+            };
+            let overlap = scale.of(side - stride);
             if i > 0 {
                 tile.fade_from_above(&above[j], overlap);
             }
             if j > 0 {
                 tile.fade_from_left(&row[j - 1], overlap);
             }
-            let whole = whole.get_or_insert_with(|| Canvas::blank(&tile, height * scale, width * scale));
-            whole.paste(&tile, top * scale, left * scale, tiling.stride * scale);
+            let canvas =
+                canvas.get_or_insert_with(|| Canvas::blank(&tile, scale.of(height), scale.of(width)));
+            canvas.paste(&tile, scale.of(top), scale.of(left), scale.of(stride));
             row.push(tile);
             observe((i * lefts.len() + j + 1) as f32 / (tops.len() * lefts.len()) as f32);
         }
         above = row;
     }
-    let whole = whole.expect("there is a tile at the origin");
-    let dims = [whole.frames, whole.rows, whole.columns, whole.channels];
-    Ok(unpatchify(
-        &Tensor::from_vec(latents.device(), dims, whole.numbers)?,
-        decoder.patch(),
-    )?)
+    let canvas = canvas.expect("there is a tile at the origin");
+    let dims = [canvas.frames, canvas.rows, canvas.columns, canvas.channels];
+    Ok(Tensor::from_vec(whole.device(), dims, canvas.numbers)?)
+}
+
+/// How many rows come out for how many that go in.
+#[derive(Clone, Copy)]
+struct Scale {
+    from: usize,
+    to: usize,
+}
+
+impl Scale {
+    fn of(self, extent: usize) -> usize {
+        extent * self.to / self.from
+    }
+}
+
+/// Numbers `[T, Y, X, C]` on the host, where tiles are faded together.
+struct Canvas {
+    frames: usize,
+    rows: usize,
+    columns: usize,
+    channels: usize,
+    numbers: Vec<f32>,
 }
 
 impl Canvas {
-    fn decode(decoder: &VaeDecoder, latents: &Tensor, watch: &mut Watch<'_>) -> Result<Self, Halt> {
-        let mut decoding = decoder.start();
-        let mut numbers = Vec::new();
-        let (mut frames, mut pixels) = (0, [0, 0, 0]);
-        for frame in 0..latents.dims()[0] {
-            let chunk = decoding.push_patches(&latents.slice(0, frame..frame + 1)?, watch)?;
-            let [count, rows, columns, channels] = *chunk.dims() else {
-                unreachable!("clips are [T, Y, X, C]");
-            };
-            frames += count;
-            pixels = [rows, columns, channels];
-            numbers.extend_from_slice(&chunk.data()?);
-        }
-        let [rows, columns, channels] = pixels;
+    fn of(tile: &Tensor) -> Result<Self, Halt> {
+        let [frames, rows, columns, channels] = *tile.dims() else {
+            unreachable!("clips are [T, Y, X, C]");
+        };
         Ok(Self {
             frames,
             rows,
             columns,
             channels,
-            numbers,
+            numbers: tile.to_vec()?,
         })
     }
 

@@ -20,3 +20,5 @@ mod image;
 mod tokens;
 
 mod pipelines;
+
+mod full_shape;

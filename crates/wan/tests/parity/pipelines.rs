@@ -85,6 +85,67 @@ fn the_same_seed_gives_the_same_frames() {
 }
 
 #[test]
+fn single_frames_are_clips_too() {
+    let check = |pipeline: &str, size: usize, first: bool| {
+        let frame = FrameRgb {
+            width: size,
+            height: size,
+            data: vec![90; size * size * 3],
+        };
+        let request = Request {
+            prompt: PROMPT.into(),
+            negative_prompt: String::new(),
+            width: size,
+            height: size,
+            num_frames: 1,
+            noise: Noise::Seed(1),
+            sampling: Sampling::Checkpoint { steps: 2 },
+            guidance: Guidance::off(),
+            conditioning: if first {
+                Conditioning::FirstFrame(frame)
+            } else {
+                Conditioning::Text
+            },
+        };
+        assert_eq!(
+            generate(&assemble(pipeline), &request, None).1.len(),
+            1,
+            "{pipeline}"
+        );
+    };
+    check("t2v", 16, false);
+    check("i2v", 16, true);
+    check("ti2v", 32, false);
+    check("ti2v", 32, true);
+    check("vace", 16, false);
+    check("vace", 16, true);
+}
+
+#[test]
+fn what_is_left_of_a_prompt_that_is_too_long_is_told() {
+    let folder = assemble("t2v");
+    let request = Case::open("t2v", "plain").request(|_| Conditioning::Text);
+    let long = Request {
+        prompt: "a cat ".repeat(600),
+        negative_prompt: "字".repeat(600),
+        ..request
+    };
+    let unguided = generate(&folder, &long, None).0;
+    assert_eq!(unguided.warnings, [Warning::LongPrompt { field: "prompt" }]);
+    let guided = generate(
+        &folder,
+        &Request {
+            guidance: Guidance::uniform(2.0),
+            ..long
+        },
+        None,
+    )
+    .0;
+    let fields = ["prompt", "negative_prompt"].map(|field| Warning::LongPrompt { field });
+    assert_eq!(guided.warnings, fields);
+}
+
+#[test]
 fn what_cannot_be_done_is_refused_by_name() {
     let folder = assemble("t2v");
     let mut pipeline = load(&folder, None);

@@ -1,5 +1,7 @@
 //! UMT5.
 
+use std::ops::ControlFlow;
+
 use kinora_wan::config::TextConfig;
 use kinora_wan::text::TextEncoder;
 use kinora_wan::text::relative_position_bucket;
@@ -21,7 +23,7 @@ fn contexts_equal_the_reference() {
     checkpoint.finish().unwrap();
     for length in [1, 3, 40, 300] {
         let ids = golden.ids(&format!("{length}.ids"));
-        let context = encoder.forward(&ids).unwrap();
+        let context = encoder.forward(&ids, &mut |_| ControlFlow::Continue(())).unwrap();
         check(
             &format!("umt5 {length}"),
             &context,

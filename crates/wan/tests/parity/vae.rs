@@ -9,6 +9,7 @@ use kinora_wan::vae::VaeDecoder;
 use kinora_wan::vae::VaeEncoder;
 use kinora_wan::vae::Watch;
 use kinora_wan::vae::decode_tiled;
+use kinora_wan::vae::encode_tiled;
 
 use crate::golden::Golden;
 use crate::golden::check;
@@ -53,6 +54,14 @@ fn clips_and_latents_equal_the_reference() {
         }
         let golden = Golden::open(&format!("{generation}/tiled.safetensors"));
         let tiling = Tiling { side: 4, stride: 3 };
+        let (clip, scale) = (golden.clip("clip"), config.scale_factor_spatial);
+        let latents = encode_tiled(&encoder, &clip, scale, tiling, &mut Watch(&mut go_on)).unwrap();
+        check(
+            &format!("{generation} tiled encode"),
+            &latents,
+            &golden.clip("encoded"),
+            TOLERANCE,
+        );
         let clip = decode_tiled(&decoder, &golden.clip("latents"), tiling, &mut Watch(&mut go_on)).unwrap();
         check(
             &format!("{generation} tiled"),
@@ -69,12 +78,17 @@ fn tiles_are_chosen_by_what_fits() {
     let config = VaeConfig::read(&path("vae21/config.json")).unwrap();
     let (_, w) = weights("vae21/diffusion_pytorch_model.safetensors", golden.device());
     let decoder = VaeDecoder::load(&w, &config).unwrap();
-    let whole = decoder.bytes(60, 104) as u64;
-    assert_eq!(Tiling::within(&decoder, 60, 104, None), None);
-    assert_eq!(Tiling::within(&decoder, 60, 104, Some(whole)), None);
-    let tiling = Tiling::within(&decoder, 60, 104, Some(whole / 4)).unwrap();
-    assert!(tiling.stride < tiling.side && tiling.side < 60, "{tiling:?}");
-    assert!(decoder.bytes(tiling.side, tiling.side) as u64 <= whole / 4);
+    let encoder = VaeEncoder::load(&w, &config).unwrap();
+    let networks: [&dyn Fn(usize, usize) -> usize; 2] =
+        [&|y, x| decoder.bytes(y, x), &|y, x| encoder.bytes(y, x)];
+    for bytes in networks {
+        let whole = bytes(60, 104) as u64;
+        assert_eq!(Tiling::within(bytes, 60, 104, None), None);
+        assert_eq!(Tiling::within(bytes, 60, 104, Some(whole)), None);
+        let tiling = Tiling::within(bytes, 60, 104, Some(whole / 4)).unwrap();
+        assert!(tiling.stride < tiling.side && tiling.side < 60, "{tiling:?}");
+        assert!(bytes(tiling.side, tiling.side) as u64 <= whole / 4);
+    }
 }
 
 fn decode(decoder: &VaeDecoder, latents: &Tensor) -> Tensor {

@@ -1,0 +1,84 @@
+//! The transformers of a checkpoint, and which of them a timestep asks for.
+
+use kinora_tensor::Device;
+
+use super::parts::Part;
+use crate::dit::Dit;
+use crate::error::GenerateError;
+use crate::error::LoadError;
+
+/// The transformers of a checkpoint, of which one is in memory at a time.
+pub(super) enum Experts {
+    /// One for all timesteps.
+    Single(Part<Dit>),
+    /// One above a timestep, one below.
+    HighLow {
+        /// For much noise.
+        high: Part<Dit>,
+        /// For little.
+        low: Part<Dit>,
+        /// The first timestep that is the high-noise expert's.
+        boundary: f64,
+    },
+}
+
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Expert {
+    HighNoise,
+    LowNoise,
+}
+
+impl Experts {
+    /// The one for a timestep.
+    pub(super) fn at(&self, timestep: f32) -> Expert {
+        match self {
+            Experts::HighLow { boundary, .. } if f64::from(timestep) < *boundary => Expert::LowNoise,
+            _ => Expert::HighNoise,
+        }
+    }
+
+    /// An expert, brought into memory in place of the other.
+    pub(super) fn get(&mut self, device: &Device, expert: Expert) -> Result<&Dit, GenerateError> {
+        let part = match (self, expert) {
+            (Experts::Single(part), _) => part,
+            (Experts::HighLow { high, low, .. }, Expert::HighNoise) => {
+                low.free();
+                high
+            }
+            (Experts::HighLow { high, low, .. }, Expert::LowNoise) => {
+                high.free();
+                low
+            }
+        };
+        part.get(device).map_err(GenerateError::Load)
+    }
+
+    /// Whether an expert is in memory.
+    pub(super) fn is_live(&self, expert: Expert) -> bool {
+        match (self, expert) {
+            (Experts::Single(part), _) => part.is_live(),
+            (Experts::HighLow { high, .. }, Expert::HighNoise) => high.is_live(),
+            (Experts::HighLow { low, .. }, Expert::LowNoise) => low.is_live(),
+        }
+    }
+
+    /// Checks the files of all; answers with the size in bytes of the one that is in memory.
+    pub(super) fn check(&self) -> Result<u64, LoadError> {
+        match self {
+            Experts::Single(part) => part.check(),
+            Experts::HighLow { high, low, .. } => Ok(high.check()?.max(low.check()?)),
+        }
+    }
+
+    /// Lets go of their memory.
+    pub(super) fn free(&mut self) {
+        match self {
+            Experts::Single(part) => part.free(),
+            Experts::HighLow { high, low, .. } => {
+                high.free();
+                low.free();
+            }
+        }
+    }
+}
