@@ -16,6 +16,14 @@ struct Invariant {
 /// All that must hold at any moment between two transactions.
 const INVARIANTS: &[Invariant] = &[
     Invariant {
+        name: "the database file is sound",
+        contradictions: "
+            SELECT 'kinora.db', integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'
+            UNION ALL
+            SELECT \"table\", format('row %s refers to a missing row of %s', rowid, parent)
+            FROM pragma_foreign_key_check",
+    },
+    Invariant {
         name: "a generation has exactly one hold, of what it says it holds",
         contradictions: "
             SELECT g.id, format('%d holds; its row says %d + %d, the ledger %d + %d', count(DISTINCT e.position),
