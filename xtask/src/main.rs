@@ -8,6 +8,7 @@ mod demo;
 mod failure;
 mod http;
 mod openapi;
+mod parity;
 mod run;
 mod schemathesis;
 mod server;
@@ -44,6 +45,11 @@ enum Verb {
     Tidy,
     /// Write docs/openapi.json anew from the server's own description of its API.
     Openapi,
+    /// Compare the models with PyTorch on drawn sizes and weights; installs PyTorch where PARITY_PYTHON names none.
+    Parity {
+        /// What to draw from; without one, a seed from the clock.
+        seeds: Vec<u64>,
+    },
     /// Try the API of a freshly started server with generated requests.
     Schemathesis,
 }
@@ -62,6 +68,7 @@ fn main() -> ExitCode {
         Verb::Bench(Bench::Service) => bench_service::run(),
         Verb::Tidy => tidy::run(),
         Verb::Openapi => openapi::run(),
+        Verb::Parity { seeds } => parity::run(&seeds),
         Verb::Schemathesis => setup::for_schemathesis().and_then(|()| schemathesis::run()),
     });
     match done {

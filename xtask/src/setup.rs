@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::failure::Outcome;
@@ -120,15 +120,15 @@ fn read_list(list: &str) -> Outcome<String> {
 fn pip() -> Outcome<Command> {
     let inside = venv_bin().join("python");
     if !works(program(&inside).args(["-c", "import pip"])) {
-        make_venv()?;
+        make_venv(&target().join("venv"))?;
     }
     let mut command = program(&inside);
     command.args(["-m", "pip"]);
     Ok(command)
 }
 
-/// Debian's python3 comes without the venv module's pip; its own package brings it.
-fn make_venv() -> Outcome {
+/// A virtual environment. Debian's python3 comes without the venv module's pip; its own package brings it.
+pub(crate) fn make_venv(folder: &Path) -> Outcome {
     let modern = "import sys, ensurepip; sys.exit(sys.version_info < (3, 11))";
     if !works(program("python3").args(["-c", modern])) {
         install_package(
@@ -136,11 +136,7 @@ fn make_venv() -> Outcome {
             "anything else: Python 3.11 or newer with its venv module",
         )?;
     }
-    succeed(
-        program("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(target().join("venv")),
-    )
+    succeed(program("python3").args(["-m", "venv", "--clear"]).arg(folder))
 }
 
 /// Installs a Debian package, or says what to install and where.

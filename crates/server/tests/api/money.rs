@@ -172,11 +172,13 @@ async fn killed_again_and_again() {
             Err(()) => false,
         };
         // Besides blobs there are the database and the locks of who runs, and nothing that an attempt or an upload has left.
-        let kept = if is_blob {
-            referenced
-        } else {
-            file.parent() == Some(&house.data())
-        };
+        let is_lock = file.file_name().is_some_and(|name| name == "lock");
+        let kept = is_lock
+            || if is_blob {
+                referenced
+            } else {
+                file.parent() == Some(&house.data())
+            };
         if !kept {
             left_over.push(file);
         }

@@ -159,7 +159,7 @@ fn refusals_name_flag_and_member() {
     );
     check(
         &["--image", "http://127.0.0.1:1/x.png"],
-        "--image (image_url) does not point to a public address",
+        "--image (image_url) \"http://127.0.0.1:1/x.png\" does not point to a public address",
     );
     check(
         &["x", "-o", "missing/clip.mp4"],

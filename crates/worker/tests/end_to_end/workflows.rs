@@ -277,12 +277,13 @@ async fn several_clips_from_consecutive_seeds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn progress_shows_every_stage_and_never_goes_back() {
     let world = World::new().await;
+    let id = world.submit(text()).await;
+    let mut watch = world.store.watch(id);
+    // Looked at before there is a worker, who would be faster.
+    let mut seen = vec![world.generation(id).await.progress.stage.as_str()];
     let work = world.work_slowly(std::time::Duration::from_millis(15), |options| {
         options.heartbeat_ms = 20
     });
-    let id = world.submit(text()).await;
-    let mut watch = world.store.watch(id);
-    let mut seen = Vec::new();
     let mut last = 0.0;
     loop {
         let generation = world.generation(id).await;
