@@ -27,5 +27,5 @@ pub mod toolbox;
 
 pub use inspection::inspect;
 pub use limits::{Facts, LimitViolation, MediaKind};
-pub use problem::{MediaDefect, MediaFailure, MediaProblem};
+pub use problem::{MediaDefect, MediaFailure, MediaProblem, chain};
 pub use toolbox::{ChildLimits, Toolbox, ToolboxError, ToolboxOptions};

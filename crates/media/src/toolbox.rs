@@ -15,7 +15,6 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Toolbox {
     ffmpeg: PathBuf,
-    version: String,
     launcher: Launcher,
     limits: ChildLimits,
     policy: SandboxPolicy,
@@ -87,19 +86,12 @@ impl Toolbox {
             policy,
         } = options;
         let ffmpeg = locate(ffmpeg)?;
-        let mut toolbox = Self {
+        let toolbox = Self {
             ffmpeg,
-            version: String::new(),
             launcher,
             limits,
             policy,
         };
-        toolbox.version = toolbox
-            .ask("-version")?
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned();
         let encoders = toolbox.ask("-encoders")?;
         for encoder in ["libx264", "aac", "mjpeg"] {
             if !encoders
@@ -126,9 +118,10 @@ impl Toolbox {
         &self.ffmpeg
     }
 
-    /// The first line of ffmpeg's own version text.
-    pub fn version(&self) -> &str {
-        &self.version
+    /// The first line of ffmpeg's own version text, asked of a child.
+    pub fn version(&self) -> Result<String, ToolboxError> {
+        let text = self.ask("-version")?;
+        Ok(text.lines().next().unwrap_or_default().to_owned())
     }
 
     /// What a child may use.

@@ -6,7 +6,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, thread::available_parallelism, time::Duration};
 
-use kinora_domain::{Timestamp, WorkerId};
+use kinora_domain::WorkerId;
 use kinora_engine::{Engine, TestPattern, TestPatternOptions};
 use kinora_media::{
     ChildLimits, Toolbox, ToolboxError, ToolboxOptions,
@@ -39,6 +39,7 @@ mod server;
 
 pub use data_dir::{DataDir, DataDirError, ServerLock};
 pub use first_start::FreshKey;
+pub use kinora_worker::now;
 pub use server::Server;
 
 /// What a process that makes or serves videos works with.
@@ -313,13 +314,6 @@ pub fn engine_factory(name: EngineName) -> EngineFactory {
             build: Arc::new(|| Ok(Box::new(TestPattern::new(TestPatternOptions::default())))),
         },
     }
-}
-
-/// The present.
-pub fn now() -> Timestamp {
-    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    // A clock before 1970 counts as 1970.
-    Timestamp(since_epoch.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
 }
 
 /// The recorder of this process's figures. Only the first one records; a test may make more.

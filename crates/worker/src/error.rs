@@ -128,14 +128,3 @@ impl From<EngineError> for AttemptError {
         }
     }
 }
-
-/// An error and everything behind it, for one line of the log.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}

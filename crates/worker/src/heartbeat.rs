@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use kinora_domain::{Progress, Status, Timestamp};
+use kinora_media::chain;
 use kinora_store::{Heartbeat, LeaseKey, Store};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
     Clock,
-    error::chain,
     progress::Meter,
     stop::{Stop, StopReason},
 };

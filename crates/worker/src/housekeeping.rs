@@ -3,12 +3,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use kinora_media::chain;
 use kinora_store::{Store, blobs::Blobs};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::{Clock, error::chain};
+use crate::Clock;
 
 /// The loop that repairs.
 pub struct Housekeeping {

@@ -62,7 +62,7 @@ pub(crate) async fn lay_out(
 }
 
 /// The role a member plays, and so its limits.
-pub(crate) fn kind(member: Member) -> MediaKind {
+pub fn media_kind(member: Member) -> MediaKind {
     match member {
         Member::Image | Member::EndImage | Member::ReferenceImages(_) | Member::ReferenceImage => {
             MediaKind::Image
@@ -82,7 +82,7 @@ async fn bring(
     match source {
         Source::Stored(stored) => Ok((shelf.locate)(stored.blob)),
         Source::Url(url) => {
-            let max_bytes = kind(member).max_bytes();
+            let max_bytes = media_kind(member).max_bytes();
             match shelf.fetcher.fetch(url, max_bytes, &file).await {
                 Ok(_) => Ok(file),
                 Err(error) => Err(unfetched(member, error)),
@@ -92,25 +92,20 @@ async fn bring(
 }
 
 fn unfetched(member: Member, error: FetchError) -> AttemptError {
-    match error {
-        FetchError::Url(_)
-        | FetchError::Unreachable
-        | FetchError::Status { .. }
-        | FetchError::TooManyRedirects { .. }
-        | FetchError::TooLarge { .. }
-        | FetchError::Timeout { .. }
-        | FetchError::Interrupted => refused(member, error.to_string()),
-        FetchError::Client(_) | FetchError::Write { .. } => AttemptError::Fetch {
+    if error.is_users() {
+        refused(member, error.to_string())
+    } else {
+        AttemptError::Fetch {
             member,
             source: error,
-        },
+        }
     }
 }
 
 /// Measuring blocks on a child. When the attempt stops meanwhile it is left to its end, which its own limits bring.
 async fn measure(toolbox: &Toolbox, member: Member, path: &Path) -> Result<Facts, AttemptError> {
     let (toolbox, path) = (toolbox.clone(), path.to_owned());
-    let measured = tokio::task::spawn_blocking(move || inspect(&toolbox, kind(member), &path)).await;
+    let measured = tokio::task::spawn_blocking(move || inspect(&toolbox, media_kind(member), &path)).await;
     match measured {
         Ok(Ok(facts)) => Ok(facts),
         Ok(Err(MediaProblem::Defect(defect))) => Err(refused(member, defect.to_string())),

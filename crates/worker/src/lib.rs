@@ -32,6 +32,7 @@ use kinora_domain::Timestamp;
 pub use engines::{BuildEngine, EngineFactory};
 pub use error::AttemptError;
 pub use housekeeping::{Housekeeping, HousekeepingOptions};
+pub use inputs::media_kind;
 pub use produce::MadeClip;
 pub use run::{Worker, WorkerError, WorkerOptions, WorkerParts};
 
@@ -40,10 +41,13 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// The machine's clock.
 pub fn system_clock() -> Clock {
-    Arc::new(|| {
-        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        // A clock before 1970 counts as 1970; one past the year 292,000,000 does not occur.
-        let ms = since_epoch.map_or(0, |duration| duration.as_millis());
-        Timestamp(i64::try_from(ms).unwrap_or(i64::MAX))
-    })
+    Arc::new(now)
+}
+
+/// The present.
+pub fn now() -> Timestamp {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    // A clock before 1970 counts as 1970; one past the year 292,000,000 does not occur.
+    let ms = since_epoch.map_or(0, |duration| duration.as_millis());
+    Timestamp(i64::try_from(ms).unwrap_or(i64::MAX))
 }

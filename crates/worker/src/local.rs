@@ -17,7 +17,7 @@ use crate::{
     attempt::{Product, Task, Workshop, attempt},
     engines::{EngineFactory, Engines},
     error::AttemptError,
-    inputs::kind,
+    inputs::media_kind,
     produce::MadeClip,
     progress::Meter,
     scratch::Folder,
@@ -89,8 +89,8 @@ impl LocalFiles {
         };
         // The sandbox and the engine see the file by its full name.
         let full = path.canonicalize().map_err(failed)?;
-        let facts =
-            inspect(toolbox, kind(member), &full).map_err(|problem| LocalError::Input { member, problem })?;
+        let facts = inspect(toolbox, media_kind(member), &full)
+            .map_err(|problem| LocalError::Input { member, problem })?;
         let blob = hash(&full).map_err(failed)?;
         let file_name = full
             .file_name()

@@ -4,7 +4,7 @@ use std::{io, panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration}
 
 use futures_util::FutureExt;
 use kinora_domain::{Artifact, GenerationId, OfferId, PriceTable, Status, Success, WorkerId};
-use kinora_media::{Toolbox, compose::Preset, fetch::Fetcher};
+use kinora_media::{Toolbox, chain, compose::Preset, fetch::Fetcher};
 use kinora_store::{Claim, Claimed, Finished, Outcome, Store, blobs::Blobs};
 use thiserror::Error;
 use tokio::task::JoinSet;
@@ -15,7 +15,7 @@ use crate::{
     Clock,
     attempt::{Product, Task, Workshop, attempt},
     engines::{EngineFactory, Engines, message_of},
-    error::{AttemptError, chain},
+    error::AttemptError,
     heartbeat::Pulse,
     progress::Meter,
     scratch::Scratch,

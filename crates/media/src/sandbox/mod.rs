@@ -43,7 +43,7 @@ pub fn run_if_asked(args: impl IntoIterator<Item = OsString>) -> Option<ExitCode
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing is left to do when standard error is closed.
-            let _ = writeln!(io::stderr(), "{REFUSAL_PREFIX}{}", chain(&error));
+            let _ = writeln!(io::stderr(), "{REFUSAL_PREFIX}{}", crate::problem::chain(&error));
             ExitCode::from(REFUSED)
         }
     })
@@ -257,17 +257,6 @@ fn number(value: &OsStr) -> Result<u64, SandboxError> {
         .to_str()
         .and_then(|text| text.parse().ok())
         .ok_or(SandboxError::Order)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 /// Why the launcher refused to start a child.

@@ -6,7 +6,7 @@ use std::{path::Path, sync::Arc};
 
 use clap::Args;
 use kinora_domain::{Generation, Phase, Status};
-use kinora_media::{Toolbox, sandbox::SandboxReport};
+use kinora_media::{Toolbox, chain, sandbox::SandboxReport};
 use kinora_store::{GenerationPage, Store, blobs::Blobs};
 use serde_json::{Value, json};
 
@@ -18,7 +18,6 @@ use super::{
 use crate::{
     compose::{self, DataDir, DataDirError},
     config::Config,
-    http::error::chain,
 };
 
 #[derive(Debug, Args)]
@@ -82,10 +81,10 @@ fn look_at_media(config: &Config) -> Vec<Finding> {
         Ok(toolbox) => toolbox,
         Err(error) => return vec![bad("ffmpeg", chain(&error))],
     };
-    let found = good(
-        "ffmpeg",
-        format!("{}, {}", toolbox.ffmpeg().display(), toolbox.version()),
-    );
+    let found = match toolbox.version() {
+        Ok(version) => good("ffmpeg", format!("{}, {version}", toolbox.ffmpeg().display())),
+        Err(error) => bad("ffmpeg", chain(&error)),
+    };
     vec![found, look_at_sandbox(&toolbox)]
 }
 

@@ -2,7 +2,9 @@
 
 use std::{error::Error, fmt, process::ExitCode};
 
-use crate::{config::ConfigError, http::error::chain};
+use kinora_media::chain;
+
+use crate::config::ConfigError;
 
 /// A result of a verb.
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;

@@ -23,7 +23,7 @@ fn load(
         value: value.to_owned(),
     });
     Config::load(file.map(|_| path.as_path()), environment, flags).map_err(|error| {
-        let text = crate::http::error::chain(&error);
+        let text = kinora_media::chain(&error);
         text.replace(&format!("{}/", folder.path().display()), "")
     })
 }

@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use kinora_domain::{FailureCode, Feature, Violation, ledger::Insufficient};
+use kinora_media::chain;
 use kinora_store::StoreError;
 
 use super::wire::{ErrorBody, FieldError, WireError};
@@ -349,16 +350,4 @@ impl IntoResponse for ApiError {
         }
         response
     }
-}
-
-/// An error and its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }

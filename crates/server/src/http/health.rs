@@ -22,7 +22,7 @@ pub async fn get_readiness(State(app): State<App>) -> ApiResult<&'static str> {
         return Err(ApiError::unavailable("The server is shutting down.", 5));
     }
     if let Err(error) = app.store.ping().await {
-        tracing::warn!("The database does not answer: {}", super::error::chain(&error));
+        tracing::warn!("The database does not answer: {}", kinora_media::chain(&error));
         return Err(ApiError::unavailable("The database does not answer.", 5));
     }
     Ok("ready\n")

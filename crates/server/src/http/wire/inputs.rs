@@ -9,12 +9,12 @@ use std::{path::PathBuf, sync::Arc};
 use kinora_domain::{
     BlobHash, Draft, Member, Origin, Source, StoredInput, Violation, catalog::REFERENCES_MAX,
 };
-use kinora_media::{Facts, MediaKind, MediaProblem, Toolbox, inspect};
+use kinora_media::{Facts, MediaKind, MediaProblem, Toolbox, chain, inspect};
 use kinora_store::{StoreError, blobs::Blobs};
+use kinora_worker::media_kind;
 use tokio::sync::Semaphore;
 
 use super::{
-    super::error::chain,
     data_url::{DataUrl, is_data_url},
     request::{ParsedBody, Upload, WireError},
 };
@@ -43,18 +43,6 @@ pub async fn keep(
         }
     }
     Ok((draft, violations))
-}
-
-/// The kind of medium that a member takes.
-pub fn media_kind(member: Member) -> MediaKind {
-    match member {
-        Member::Image | Member::EndImage | Member::ReferenceImages(_) | Member::ReferenceImage => {
-            MediaKind::Image
-        }
-        Member::Video => MediaKind::Clip,
-        Member::VideoRefs(_) => MediaKind::ReferenceVideo,
-        Member::Audio => MediaKind::Audio,
-    }
 }
 
 /// Keeps what the `data:` URLs of image members hold. Those of other members stay for the domain to refuse, and so do

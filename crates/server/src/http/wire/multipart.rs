@@ -19,13 +19,12 @@ use axum::{
 };
 use futures_util::Stream;
 use kinora_domain::{BlobHash, Member, Model, Source};
-use kinora_media::MediaKind;
+use kinora_media::{MediaKind, chain};
 use kinora_store::{StoreError, blobs::Blobs};
+use kinora_worker::media_kind;
 use sha2::{Digest, Sha256};
 
 use super::{
-    super::error::chain,
-    inputs::media_kind,
     members::{Members, decimal, read_draft, uploaded},
     payload::{self, PartContent},
     request::{FieldError, ParsedBody, Upload, WireError, too_large},

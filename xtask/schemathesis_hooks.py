@@ -1,0 +1,36 @@
+"""Invalid cases that are none: what the API takes although its description cannot, or on purpose does not, say so.
+
+A client that sends every key of a form means "absent" by null and by an empty text, and some send a duration as text. The
+description leaves that out because tools make forms and payloads from it. Each of these has tests of its own.
+"""
+
+from schemathesis import GenerationMode, hook
+
+EMPTY_MEANS_ABSENT = {
+    "negative_prompt",
+    "image_url",
+    "end_image_url",
+    "video_url",
+    "audio_url",
+    "reference_image_url",
+    "webhook_url",
+}
+
+
+def is_tolerated(name, value, in_form):
+    """Whether the API takes this value of this member beyond its schema."""
+    if value is None:
+        return True
+    if value == "":
+        return in_form or name in EMPTY_MEANS_ABSENT
+    return name == "duration" and isinstance(value, str) and value.lstrip("-").isdecimal()
+
+
+@hook
+def filter_case(context, case):
+    """Keeps what the API must refuse out of tolerance's way."""
+    is_negative = case.meta is not None and case.meta.generation.mode == GenerationMode.NEGATIVE
+    if not (is_negative and isinstance(case.body, dict)):
+        return True
+    in_form = case.media_type == "multipart/form-data"
+    return not any(is_tolerated(name, value, in_form) for name, value in case.body.items())
