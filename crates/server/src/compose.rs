@@ -29,7 +29,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, EngineName, MediaConfig, ServerConfig},
-    http::{App, AppParts, HttpSettings, files::Signer, idempotency::InFlight, rate::Rates},
+    http::{
+        App, AppParts, HttpSettings, files::Signer, first_visit::FirstVisit, idempotency::InFlight,
+        rate::Rates,
+    },
 };
 
 mod data_dir;
@@ -161,6 +164,7 @@ impl Node {
             prices: config.prices.clone(),
             rates: Rates::new(config.rates),
             in_flight: InFlight::default(),
+            first_visit: FirstVisit::default(),
             signer: Signer::new(secret),
             settings,
             drain,

@@ -44,7 +44,7 @@ pub(super) struct Arguments {
     /// Videos made at once; 0 leaves them to `kinora worker` [worker.slots]
     #[arg(long, value_name = "N")]
     slots: Option<String>,
-    /// A file that appears once requests are answered: JSON with `url` and, on the first start, `api_key`
+    /// A file that appears once requests are answered: JSON with `url`, `studio_url` and, on the first start, `api_key`
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
 }
@@ -105,13 +105,15 @@ async fn serve(config: &Config, dir: &DataDir, engine: EngineName, ready_file: O
         .map_err(failed(START))?;
 
     let url = server.url().to_owned();
+    let invitation = fresh.as_ref().and_then(|fresh| server.invite(fresh));
+    let studio_url = invitation.unwrap_or_else(|| format!("{url}/studio"));
     if let Some(path) = ready_file {
-        write_ready_file(path, &url, fresh.as_ref()).map_err(failed(format!(
+        write_ready_file(path, &url, &studio_url, fresh.as_ref()).map_err(failed(format!(
             "the ready file {} cannot be written",
             path.display()
         )))?;
     }
-    greet(&server, dir, engine, config, fresh.as_ref());
+    greet(&server, &studio_url, dir, engine, config, fresh.as_ref());
     drop(fresh);
 
     tokio::select! {
@@ -143,8 +145,8 @@ pub(super) fn raise_open_files() {
 }
 
 /// Appears whole: whoever sees the file can read it. Only the owner can, for the key in it.
-fn write_ready_file(path: &Path, url: &str, fresh: Option<&FreshKey>) -> io::Result<()> {
-    let mut note = json!({ "url": url });
+fn write_ready_file(path: &Path, url: &str, studio_url: &str, fresh: Option<&FreshKey>) -> io::Result<()> {
+    let mut note = json!({ "url": url, "studio_url": studio_url });
     if let Some(FreshKey { key: _, secret }) = fresh {
         note["api_key"] = secret.as_str().into();
     }
@@ -162,7 +164,14 @@ fn write_ready_file(path: &Path, url: &str, fresh: Option<&FreshKey>) -> io::Res
 }
 
 /// What a person wants to know now. A standard output that nobody reads is no reason to stop.
-fn greet(server: &Server, dir: &DataDir, engine: EngineName, config: &Config, fresh: Option<&FreshKey>) {
+fn greet(
+    server: &Server,
+    studio_url: &str,
+    dir: &DataDir,
+    engine: EngineName,
+    config: &Config,
+    fresh: Option<&FreshKey>,
+) {
     let url = server.url();
     let mut text = format!(
         "Kinora answers at {url}\n  engine  {engine}\n  data    {}\n",
@@ -176,7 +185,8 @@ fn greet(server: &Server, dir: &DataDir, engine: EngineName, config: &Config, fr
             let credits = config.first_start.subscription.0 + config.first_start.permanent.0;
             text += &format!(
                 "\nThis is its first start. The account `{}` has {credits} credits and this key, shown only now:\n\n  \
-                 {secret}\n\nA first video, and the answer when it is ready:\n\n  \
+                 {secret}\n\nThe Studio; a link with a code signs in with this key, once, within the hour, on this machine:\n\n  \
+                 {studio_url}\n\nA first video at the command line, and the answer when it is ready:\n\n  \
                  curl {url}/api/v1/generation/wan/wan-v2.7-video -H 'Authorization: Bearer {secret}' \
                  -H 'Content-Type: application/json' -H 'Prefer: wait' \
                  -d '{{\"prompt\": \"A paper boat crosses a rain puddle\", \"resolution\": \"720p\"}}'\n",
@@ -184,6 +194,7 @@ fn greet(server: &Server, dir: &DataDir, engine: EngineName, config: &Config, fr
             );
         }
         None => {
+            text += &format!("  studio  {studio_url}\n");
             text += "\nKeys: `kinora key list`, `kinora key create`. Is something wrong: `kinora doctor`.\n"
         }
     }

@@ -6,7 +6,12 @@
 use std::{io, pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
-use hyper::server::conn::http1;
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -17,6 +22,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::http::first_visit::Peer;
 
 /// The longest head of a request, in bytes; also the most that is buffered for a connection.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -48,15 +55,18 @@ pub(crate) async fn serve(
                 .acquire_owned()
                 .await
                 .expect("the semaphore is never closed");
-            listener.accept().await.map(|(stream, _)| (stream, place))
+            listener
+                .accept()
+                .await
+                .map(|(stream, peer)| (stream, Peer(peer), place))
         };
         let accepted = tokio::select! {
             accepted = next => accepted,
             () = close.cancelled() => break,
         };
         match accepted {
-            Ok((stream, place)) => {
-                let connection = attend(stream, router.clone(), limits.header_timeout, close.clone());
+            Ok((stream, peer, place)) => {
+                let connection = attend(stream, peer, router.clone(), limits.header_timeout, close.clone());
                 open.spawn(async move {
                     connection.await;
                     drop(place);
@@ -73,14 +83,25 @@ pub(crate) async fn serve(
 }
 
 /// One connection to its end. What goes wrong on it is the client's business and nobody else's.
-async fn attend(stream: TcpStream, router: Router, header_timeout: Duration, close: CancellationToken) {
+async fn attend(
+    stream: TcpStream,
+    peer: Peer,
+    router: Router,
+    header_timeout: Duration,
+    close: CancellationToken,
+) {
     // Answers are small and clients wait for them; a socket that cannot be told so is slower, no more.
     let _ = stream.set_nodelay(true);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => log_end(ended),

@@ -9,13 +9,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ComposeError, Listeners, Node,
+    ComposeError, FreshKey, Listeners, Node,
     listener::{self, ConnectionLimits},
     record_metrics,
 };
 use crate::{
     config::Config,
-    http::{App, router, router::metrics_router},
+    http::{App, first_visit::names_loopback, router, router::metrics_router},
 };
 
 /// How often figures are folded together and idle keys forgotten.
@@ -25,6 +25,7 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(30);
 pub struct Server {
     url: String,
     metrics_url: Option<String>,
+    app: App,
     /// Told first: nothing new is started.
     drain: CancellationToken,
     /// Told last: nothing more is answered.
@@ -70,10 +71,11 @@ impl Server {
                 close.clone(),
             ));
         }
-        serving.spawn(listener::serve(api, router(app), limits, close.clone()));
+        serving.spawn(listener::serve(api, router(app.clone()), limits, close.clone()));
         Ok(Server {
             url,
             metrics_url,
+            app,
             drain,
             close,
             working,
@@ -84,6 +86,19 @@ impl Server {
     /// Where clients on this machine reach it.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The link that opens the Studio and signs in with the key of the first start, once and from this machine only.
+    /// There is none where the server does not listen on loopback.
+    pub fn invite(&self, fresh: &FreshKey) -> Option<String> {
+        if !names_loopback(self.url.strip_prefix("http://")?) {
+            return None;
+        }
+        let code = hex::encode(rand::random::<[u8; 16]>());
+        self.app
+            .first_visit
+            .invite(&code, &fresh.secret, (self.app.clock)());
+        Some(format!("{}/studio#start={code}", self.url))
     }
 
     /// Where its figures are read, if they are.

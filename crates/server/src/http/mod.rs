@@ -19,6 +19,7 @@ pub mod credits;
 pub mod error;
 pub mod events;
 pub mod files;
+pub mod first_visit;
 pub mod generations;
 pub mod health;
 pub mod idempotency;
@@ -27,6 +28,7 @@ pub mod models;
 pub mod openapi;
 pub mod rate;
 pub mod router;
+mod studio;
 pub mod wire;
 
 pub use router::router;
@@ -73,6 +75,8 @@ pub struct AppParts {
     pub rates: rate::Rates,
     /// Keys of requests that are being accepted right now.
     pub in_flight: idempotency::InFlight,
+    /// The key of the first start, for the link that opens the Studio.
+    pub first_visit: first_visit::FirstVisit,
     /// Signs the URLs of results.
     pub signer: files::Signer,
     /// Numbers, from the configuration.

@@ -22,6 +22,7 @@ use super::{
     linger::linger,
     models, openapi,
     rate::RateKind,
+    studio,
 };
 
 /// Every route of the API, for the check that the document names them all.
@@ -95,6 +96,7 @@ pub fn router(app: App) -> Router {
         .route("/openapi.json", get(openapi::get_openapi))
         .route("/healthz", get(health::get_health))
         .route("/readyz", get(health::get_readiness))
+        .merge(studio::routes())
         .fallback(unknown_path)
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(middleware::from_fn(linger))

@@ -16,6 +16,8 @@ pub(crate) struct House {
     folder: tempfile::TempDir,
     /// Where it listens: `http://127.0.0.1:1234`.
     pub(crate) url: String,
+    /// The link that opens the Studio signed in.
+    pub(crate) studio_url: String,
     /// The development key.
     pub(crate) key: String,
     client: Client,
@@ -52,6 +54,7 @@ impl House {
         };
         House {
             url: text("url"),
+            studio_url: text("studio_url"),
             key: text("api_key"),
             process,
             folder,

@@ -7,6 +7,7 @@ mod media;
 mod hostile;
 mod lifecycle;
 mod money;
+mod pages;
 mod rules;
 mod streams;
 mod words;

@@ -1,0 +1,1 @@
+import{n as e,t}from"./jsxRuntime-njACcTg6.js";e(t(`main`,{children:`Kinora`}),document.getElementById(`app`));

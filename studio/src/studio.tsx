@@ -1,0 +1,3 @@
+import { render } from "preact";
+import "./style/base.css";
+render(<main>Kinora</main>, document.getElementById("app")!);
