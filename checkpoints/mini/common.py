@@ -1,0 +1,142 @@
+"""Shared by the training stages: the optimiser, averaged weights, atomic checkpoints, a log of losses, a time budget."""
+
+import csv
+import math
+import os
+import pathlib
+import time
+
+import torch
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum with orthogonalised updates for matrices and kernels, AdamW for everything else.
+
+    Updates of matrices have the size of AdamW's, so that one learning rate serves both.
+    """
+
+    def __init__(self, named, lr, decay=0.01, momentum=0.95, plain=()):
+        matrices, others = [], []
+        for name, p in named:
+            is_matrix = p.dim() >= 2 and min(p.shape[0], p[0].numel()) > 1 and not any(k in name for k in plain)
+            (matrices if is_matrix else others).append(p)
+        groups = [dict(params=matrices, muon=True), dict(params=others, muon=False)]
+        super().__init__(groups, dict(lr=lr, decay=decay, momentum=momentum))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if not state:
+                    state["m"] = torch.zeros_like(p)
+                    if not group["muon"]:
+                        state["v"], state["n"] = torch.zeros_like(p), 0
+                if group["muon"]:
+                    state["m"].lerp_(p.grad, 1 - group["momentum"])
+                    update = orthogonal(p.grad.lerp(state["m"], group["momentum"]).flatten(1))
+                    update = update * (0.2 * math.sqrt(max(update.shape)))
+                    p.mul_(1 - group["lr"] * group["decay"])
+                    p.add_(update.view_as(p), alpha=-group["lr"])
+                else:
+                    state["n"] += 1
+                    state["m"].lerp_(p.grad, 0.1)
+                    state["v"].lerp_(p.grad.square(), 0.05)
+                    m = state["m"] / (1 - 0.9 ** state["n"])
+                    v = state["v"] / (1 - 0.95 ** state["n"])
+                    p.add_(m / (v.sqrt() + 1e-8), alpha=-group["lr"])
+
+
+def orthogonal(g, steps=5):
+    """The nearest matrix with singular values near one, by Newton-Schulz iteration."""
+    is_tall = g.shape[0] > g.shape[1]
+    x = g.t() if is_tall else g
+    x = x / (x.norm() + 1e-8)
+    for _ in range(steps):
+        a = x @ x.t()
+        x = 3.4445 * x + (-4.775 * a + 2.0315 * a @ a) @ x
+    return x.t() if is_tall else x
+
+
+class Average:
+    """Exponentially averaged weights; young averages forget faster."""
+
+    def __init__(self, model, decay):
+        self.decay, self.count = decay, 0
+        self.weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model):
+        self.count += 1
+        decay = min(self.decay, (1 + self.count) / (10 + self.count))
+        for k, v in model.state_dict().items():
+            self.weights[k].lerp_(v, 1 - decay)
+
+
+class Run:
+    """One stage's folder: its last state, its csv of losses, and how much of its time is used."""
+
+    def __init__(self, work, name, minutes):
+        self.folder = pathlib.Path(work) / name
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.minutes, self.used, self.step = minutes, 0.0, 0
+        self.file = self.folder / "state.pt"
+        self.clock = time.time()
+        self.saved = self.clock
+
+    def load(self, model, optimizer, average):
+        if self.file.exists():
+            state = torch.load(self.file, weights_only=True)
+            model.load_state_dict(state["model"])
+            optimizer.load_state_dict(state["optimizer"])
+            average.weights, average.count = state["average"], state["count"]
+            self.used, self.step = state["used"], state["step"]
+            print(f"resumed at step {self.step}, {self.used:.1f} of {self.minutes} minutes used", flush=True)
+
+    def tick(self):
+        """Share of the time used, after one more step."""
+        now = time.time()
+        self.used += (now - self.clock) / 60
+        self.clock = now
+        self.step += 1
+        return self.used / self.minutes
+
+    def should_save(self):
+        return time.time() - self.saved > 120
+
+    def save(self, model, optimizer, average):
+        state = dict(model=model.state_dict(), optimizer=optimizer.state_dict(), average=average.weights,
+                     count=average.count, used=self.used, step=self.step)  # fmt: skip
+        write(self.file, state)
+        self.saved = time.time()
+
+    def log(self, **values):
+        file = self.folder / "log.csv"
+        is_new = not file.exists()
+        with file.open("a", newline="") as f:
+            writer = csv.writer(f)
+            if is_new:
+                writer.writerow(["step", "minutes", *values])
+            writer.writerow([self.step, f"{self.used:.2f}", *(f"{v:.5g}" for v in values.values())])
+        print(f"step {self.step} at {self.used:.1f} min: " + " ".join(f"{k} {v:.4g}" for k, v in values.items()), flush=True)
+
+
+def write(file, state):
+    """Saves whole or not at all."""
+    part = file.with_suffix(".part")
+    torch.save(state, part)
+    os.replace(part, file)
+
+
+def rate(share, warm=0.02, floor=0.03):
+    """Learning rate as a part of its peak: a short warm-up, then a cosine."""
+    if share < warm:
+        return share / warm + 0.02
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min((share - warm) / (1 - warm), 1.0)))
+
+
+def seeded(run):
+    """A seed that differs at every start, and is the same for the same start."""
+    return 1000003 + 7919 * run.step
