@@ -18,7 +18,7 @@ import words
 import world
 
 SHARD = 250
-SIZES = [(112, 64)] * 15 + [(64, 112)] * 2 + [(80, 80)] * 2 + [(96, 80)]
+SIZES = [(112, 64)] * 15 + [(64, 112)] * 2 + [(80, 80)] * 2 + [(96, 80), (80, 96)]
 TASKS = ["text"] * 6 + ["first"] * 3 + ["ends"] * 2 + ["continue"] * 3 + ["reference"] * 4 + ["edit"] * 6
 LENGTHS = [13] * 10 + [21] * 6 + [41] * 4
 
