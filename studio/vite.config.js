@@ -15,6 +15,8 @@ export default defineConfig({
     outDir: process.env.STUDIO_DIST ?? here("dist"),
     emptyOutDir: true,
     target: "es2022",
+    // Browsers that know light-dark(), so that the colours stay pairs.
+    cssTarget: ["chrome123", "firefox120", "safari17.5"],
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
     reportCompressedSize: false,

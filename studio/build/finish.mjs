@@ -1,7 +1,7 @@
 // After the build: packs every file of dist/ and writes the table by which the server knows them.
 import { createHash } from "node:crypto";
 import { execFileSync } from "node:child_process";
-import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 
@@ -29,13 +29,14 @@ export function table(folder) {
   const assets = built(folder).map((path) => {
     const hash = createHash("sha256").update(readFileSync(folder + path)).digest("hex").slice(0, 16);
     const bytes = (suffix) => `include_bytes!("../../../../../studio/dist/${path}${suffix}")`;
+    const packed = (suffix) => (existsSync(folder + path + suffix) ? `Some(${bytes(suffix)})` : "None");
     return `    Asset {
         path: "${path}",
         content_type: "${TYPES[path.split(".").at(-1)]}",
         etag: "W/\\"${hash}\\"",
         plain: ${bytes("")},
-        gzip: ${bytes(".gz")},
-        brotli: ${bytes(".br")},
+        gzip: ${packed(".gz")},
+        brotli: ${packed(".br")},
     },
 `;
   });
@@ -54,8 +55,9 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     const bytes = readFileSync(DIST + path);
     const gzip = gzipSync(bytes, { level: 9 });
     const brotli = brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length } });
-    writeFileSync(`${DIST}${path}.gz`, gzip);
-    writeFileSync(`${DIST}${path}.br`, brotli);
+    // Very small files grow when they are packed: they are sent as they are.
+    if (gzip.length < bytes.length) writeFileSync(`${DIST}${path}.gz`, gzip);
+    if (brotli.length < bytes.length) writeFileSync(`${DIST}${path}.br`, brotli);
     sizes.push({ path, bytes: bytes.length, gzip: gzip.length, brotli: brotli.length });
   }
   writeFileSync(TABLE, table(DIST));

@@ -1,3 +1,9 @@
+// The page at /docs.
 import { render } from "preact";
 import "./style/base.css";
-render(<main>Kinora API</main>, document.getElementById("app")!);
+import "./style/controls.css";
+import "./style/docs.css";
+import { Reference } from "./docs/reference";
+import "./theme";
+
+render(<Reference />, document.getElementById("app")!);

@@ -1,3 +1,9 @@
+// The page at /studio.
 import { render } from "preact";
 import "./style/base.css";
-render(<main>Kinora</main>, document.getElementById("app")!);
+import "./style/controls.css";
+import "./style/studio.css";
+import { App } from "./app";
+import "./theme";
+
+render(<App />, document.getElementById("app")!);

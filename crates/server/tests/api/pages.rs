@@ -52,12 +52,20 @@ async fn pages_come_whole_from_this_server() {
                     .anonymous(Method::GET, &file)
                     .header("accept-encoding", coding);
                 let packed = packed.send().await.expect("an answer");
-                assert_eq!(packed.headers()["content-encoding"], coding, "{file}");
+                let packing = packed.headers().get("content-encoding").cloned();
                 assert_eq!(packed.headers()["vary"], "accept-encoding");
-                assert!(
-                    packed.bytes().await.expect("a body").len() < plain.text.len() + 32,
-                    "{file}"
-                );
+                let bytes = packed.bytes().await.expect("a body");
+                match packing {
+                    Some(packing) => {
+                        assert_eq!(packing, coding, "{file}");
+                        assert!(bytes.len() < plain.text.len(), "{file}");
+                    }
+                    // Packed, a very small file would be larger.
+                    None => {
+                        assert!(bytes.len() < 1400, "{file}");
+                        assert_eq!(bytes, plain.text.as_bytes(), "{file}");
+                    }
+                }
             }
         }
     }

@@ -1,1 +1,0 @@
-import{n as e,t}from"./jsxRuntime-njACcTg6.js";e(t(`main`,{children:`Kinora API`}),document.getElementById(`app`));

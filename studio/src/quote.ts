@@ -1,0 +1,68 @@
+// The price of the draft, before it is sent. The server prices it: nothing is calculated here that it could say.
+import { useEffect, useState } from "preact/hooks";
+import { ApiError, call } from "./api";
+import { EDIT_MODEL, bodyOf, mediaOf, missingIn, modelOf, scalarsOf, type Draft, type Medium, type Scalar } from "./draft";
+import type { FieldError, Quote } from "./wire";
+
+export type Price =
+  | { is: "unknown" }
+  | { is: "asked" }
+  | { is: "known"; total: number; exact: boolean; rate: number; billed: number }
+  | { is: "refused"; fields: FieldError[]; message: string };
+
+/** Larger clips are not sent twice just for a price: the server then says what they cost at most. */
+const SENT_FOR_A_PRICE_MAX = 8 << 20;
+/** Stands for media that do not change the price. */
+const SOMETHING: Medium = { kind: "url", url: "https://example.com/media" };
+
+function priced(draft: Draft): { media: [string, Medium][]; scalars: [string, Scalar][]; n: number } {
+  const media = mediaOf(draft).map(([field, medium]): [string, Medium] => {
+    const counts = field === "video_url" || field === "video_refs";
+    if (medium.kind === "url") return [field, medium];
+    return [field, counts && medium.file.size <= SENT_FOR_A_PRICE_MAX ? medium : SOMETHING];
+  });
+  const narrow = modelOf(draft) === EDIT_MODEL;
+  const own = new Set(["prompt", "negative_prompt", "feature", "n", "seed"]);
+  const scalars = scalarsOf(draft).filter(([name]) => !own.has(name));
+  scalars.unshift(["feature", draft.feature], ["prompt", "A video"]);
+  return { media, scalars, n: narrow ? draft.n : 1 };
+}
+
+/** Asks again whenever something changes that a price can depend on. */
+export function useQuote(draft: Draft, signedIn: boolean): Price {
+  const [price, setPrice] = useState<Price>({ is: "unknown" });
+  const lacking = missingIn(draft).some(({ field }) => field !== "prompt");
+  const { media, scalars, n } = priced(draft);
+  const marks = media.map(([field, medium]) => [field, medium.kind === "file" ? medium.preview : medium.url]);
+  const question = lacking || !signedIn ? "" : JSON.stringify([scalars, marks, n]);
+
+  useEffect(() => {
+    if (question === "") {
+      setPrice({ is: "unknown" });
+      return;
+    }
+    const stop = new AbortController();
+    setPrice({ is: "asked" });
+    const timer = setTimeout(() => {
+      call<Quote>("/generation/quote/wan/wan-v2.7-video", { body: bodyOf(media, scalars), signal: stop.signal }).then(
+        ({ usage, exact, sufficient, breakdown }) => {
+          const { credits_per_second: rate, input_seconds, output_seconds } = breakdown;
+          const billed = input_seconds + output_seconds;
+          // Where the balance does not suffice, `usage` tells what is there, not what is asked.
+          const total = sufficient ? usage.total : Math.ceil(rate * billed - 1e-6);
+          setPrice({ is: "known", total: total * n, exact, rate, billed: billed * n });
+        },
+        (error: unknown) => {
+          if (stop.signal.aborted) return;
+          if (!(error instanceof ApiError)) throw error;
+          setPrice({ is: "refused", fields: error.fields, message: error.message });
+        },
+      );
+    }, 250);
+    return () => {
+      clearTimeout(timer);
+      stop.abort();
+    };
+  }, [question]);
+  return price;
+}

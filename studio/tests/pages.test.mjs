@@ -1,0 +1,173 @@
+// What holds for every view: no serious finding of an accessibility audit, a small first load; and the API reference.
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { after, before, test } from "node:test";
+import { audit, choose, mode, openHouse, until } from "./house.mjs";
+
+const FIRST_LOAD_MAX = 100_000;
+
+let house;
+let made;
+before(async () => {
+  house = await openHouse();
+  made = await house.make("A paper boat");
+});
+after(() => house?.close());
+
+const LOOKS = {
+  light: { colorScheme: "light" },
+  dark: { colorScheme: "dark" },
+  phone: { colorScheme: "light", viewport: { width: 390, height: 844 }, hasTouch: true },
+};
+
+const VIEWS = {
+  "sign in": async (open) => {
+    const page = await open("/studio", { signedIn: false });
+    await page.getByLabel("API key").press("Enter");
+    await page.locator(".fault").waitFor();
+    return page;
+  },
+  create: async (open) => {
+    const page = await open("/studio");
+    await page.locator(".recent img").waitFor();
+    await page.getByText("More settings").click();
+    await page.getByRole("button", { name: /^Make/ }).click();
+    await page.locator(".fault").waitFor();
+    return page;
+  },
+  frames: async (open) => {
+    const page = await open("/studio");
+    await mode(page, "First & last frame");
+    await choose(page, "First frame", house.media("first.png"));
+    await page.getByText("320 × 240").waitFor();
+    return page;
+  },
+  reference: async (open) => {
+    const page = await open("/studio");
+    await mode(page, "Reference");
+    await choose(page, "Reference images", house.media("first.png"), house.media("last.png"));
+    await choose(page, "Reference videos", house.media("clip.mp4"));
+    await page.getByText("Video 1", { exact: true }).waitFor();
+    return page;
+  },
+  edit: async (open) => {
+    const page = await open("/studio");
+    await mode(page, "Edit");
+    await page.getByText("More settings").click();
+    return page;
+  },
+  code: async (open) => {
+    const page = await open("/studio");
+    await page.getByLabel("Prompt").fill("A boat");
+    await page.getByRole("button", { name: "Copy as code" }).click();
+    await page.getByRole("dialog").waitFor();
+    return page;
+  },
+  gallery: async (open) => {
+    const page = await open("/studio#/gallery");
+    await page.locator(".card img").first().waitFor();
+    return page;
+  },
+  video: async (open) => {
+    const page = await open(`/studio#/video/${made.id}`);
+    await page.locator("video.screen").waitFor();
+    return page;
+  },
+  credits: async (open) => {
+    const page = await open("/studio#/account");
+    await page.locator("tbody tr").first().waitFor();
+    return page;
+  },
+  docs: async (open) => {
+    const page = await open("/docs", { signedIn: false });
+    await page.locator("#create_generation").waitFor();
+    return page;
+  },
+};
+
+for (const [look, options] of Object.entries(LOOKS)) {
+  test(`no view has a serious finding (${look})`, async () => {
+    for (const [name, show] of Object.entries(VIEWS)) {
+      const page = await show((path, more = {}) => house.open(path, { ...options, ...more }));
+      assert.deepEqual(await audit(page), [], name);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      assert.ok(wide <= 0, `${name} is ${wide} pixels wider than the screen`);
+      await page.context().close();
+    }
+  });
+}
+
+test("the audit finds what is wrong", async () => {
+  const page = await house.open("/studio");
+  await page.getByLabel("Prompt").waitFor();
+  await page.evaluate(() => document.querySelector("label[for=prompt]").remove());
+  const found = await audit(page);
+  assert.ok(found.some((line) => line.startsWith("label:")), found.join("\n"));
+  await page.context().close();
+});
+
+test("the first load is small, and nothing comes from elsewhere", async () => {
+  for (const path of ["/studio", "/docs"]) {
+    const page = await house.open("/healthz", { signedIn: false });
+    const session = await page.context().newCDPSession(page);
+    await session.send("Network.enable");
+    let bytes = 0;
+    const hosts = new Set();
+    session.on("Network.responseReceived", ({ response }) => response.url.startsWith("http") && hosts.add(new URL(response.url).origin));
+    session.on("Network.loadingFinished", ({ encodedDataLength }) => (bytes += encodedDataLength));
+    const start = Date.now();
+    await page.goto(house.url + path);
+    await page.getByRole("heading", { level: 1 }).waitFor();
+    const took = Date.now() - start;
+    await page.waitForLoadState("networkidle");
+    console.log(`${path}: ${bytes} bytes, ${took} ms to the first heading`);
+    assert.ok(bytes > 5_000 && bytes <= FIRST_LOAD_MAX, `${path} loads ${bytes} bytes`);
+    assert.deepEqual([...hosts], [house.url]);
+    await page.context().close();
+  }
+});
+
+test("the reference has every operation, member and status of the description", async () => {
+  const document = await (await fetch(`${house.url}/openapi.json`)).json();
+  const page = await house.open("/docs", { signedIn: false });
+  await page.locator("#create_generation").waitFor();
+  let count = 0;
+  for (const item of Object.values(document.paths)) {
+    for (const operation of Object.values(item).filter((one) => one.operationId)) {
+      count += 1;
+      const part = page.locator(`#${operation.operationId}`);
+      const statuses = await part.locator(".status").allTextContents();
+      assert.deepEqual(statuses, Object.keys(operation.responses), operation.operationId);
+      for (const { name } of operation.parameters ?? []) assert.equal(await part.locator(".member-name", { hasText: name }).count() > 0, true, name);
+    }
+  }
+  assert.ok(count >= 18, `${count} operations`);
+  const members = page.locator("#create_generation-body-panel > .members > li > .member-head > .member-name");
+  assert.deepEqual(await members.allTextContents(), Object.keys(document.components.schemas.CreateGeneration.properties));
+  const codes = await page.locator("#errors tbody td:nth-child(2)").allTextContents();
+  for (const code of document.components.schemas.GenerationView.properties.code.enum) assert.ok(codes.includes(code), code);
+  await page.getByRole("navigation", { name: "Contents" }).getByRole("link", { name: /Cancel a generation/ }).click();
+  await until("it is in view", () => page.locator("#cancel_generation").evaluate((part) => Math.abs(part.getBoundingClientRect().top - 75) < 60));
+  await page.context().close();
+});
+
+test("the examples of the reference run as they stand", async () => {
+  const page = await house.open("/docs", { signedIn: false });
+  await page.locator("#create_generation").waitFor();
+  const files = await page.locator("#start pre").textContent();
+  const options = { cwd: house.folder, env: { ...process.env, KINORA_API_KEY: house.key }, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] };
+  const lines = files.split("\n").filter((line) => line.startsWith("ffmpeg"));
+  assert.equal(lines.length, 3);
+  execFileSync("sh", ["-ec", lines.join("\n")], options);
+  for (const feature of ["text-image", "frames", "reference", "edit-video"]) {
+    const text = await page.locator(`#${feature} pre`).textContent();
+    const answer = JSON.parse(execFileSync("sh", ["-c", `${text} --silent`], options));
+    assert.equal(answer.input?.feature, feature, JSON.stringify(answer));
+    const end = await until(`${feature} ends`, async () => {
+      const now = await house.api(`/generation/${answer.id}`);
+      return ["COMPLETED", "FAILED", "CANCELED"].includes(now.status) && now;
+    });
+    assert.equal(end.status, "COMPLETED", end.message);
+  }
+  await page.context().close();
+});
