@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use half::bf16;
 use half::f16;
-use memmap2::Mmap;
 
+use crate::checkpoint::FileBytes;
 use crate::dtype::DType;
 use crate::error::Result;
 use crate::error::TensorError;
@@ -38,10 +38,10 @@ enum Numbers {
     Mapped(Mapped),
 }
 
-/// Aligned bytes inside a mapped file. Made by [`Weight::mapped`] alone, which checks bounds and alignment.
+/// Aligned bytes inside a checkpoint's file. Made by [`Weight::mapped`] alone, which checks bounds and alignment.
 #[derive(Clone)]
 struct Mapped {
-    file: Arc<Mmap>,
+    file: Arc<FileBytes>,
     start: usize,
     len: usize,
     dtype: DType,
@@ -72,7 +72,7 @@ impl Weight {
 
     /// A weight whose little-endian bytes start at `start` of a mapped file. Borrowed where the machine can read them in place,
     /// copied where they are misaligned. `None` where they leave the file.
-    pub(crate) fn mapped(shape: Shape, dtype: DType, file: &Arc<Mmap>, start: usize) -> Option<Self> {
+    pub(crate) fn mapped(shape: Shape, dtype: DType, file: &Arc<FileBytes>, start: usize) -> Option<Self> {
         let len = shape.checked_elements()?.checked_mul(dtype.bytes())?;
         let bytes = file.get(start..start.checked_add(len)?)?;
         let aligned = bytes.as_ptr().align_offset(dtype.bytes()) == 0;
@@ -157,6 +157,15 @@ impl WeightView<'_> {
                     .zip(&numbers[range])
                     .for_each(|(wide, number)| *wide = number.to_f32());
             }
+        }
+    }
+
+    /// Whether every number is finite.
+    pub fn is_finite(&self) -> bool {
+        match self {
+            WeightView::F32(numbers) => numbers.iter().all(|number| number.is_finite()),
+            WeightView::BF16(numbers) => numbers.iter().all(|number| number.is_finite()),
+            WeightView::F16(numbers) => numbers.iter().all(|number| number.is_finite()),
         }
     }
 

@@ -4,14 +4,12 @@
 //! Field names are the reference's (diffusers, transformers); keys that do not matter for inference are ignored. Defaults are
 //! those of the reference's classes, for published files leave them out.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::Path;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use crate::error::LoadError;
+use crate::files::Document;
 use crate::sampling::SolverKind;
 
 /// A diffusion transformer.
@@ -64,7 +62,12 @@ impl DitConfig {
 
     /// Reads a transformer's `config.json`.
     pub fn read(path: &Path) -> Result<Self, LoadError> {
-        let raw: RawDit = read_json(path)?;
+        Self::parse(&Document::read(path)?)
+    }
+
+    pub(crate) fn parse(document: &Document) -> Result<Self, LoadError> {
+        let path = document.path();
+        let raw: RawDit = document.parse()?;
         let width = raw.num_attention_heads * raw.attention_head_dim;
         let unsupported = |what: String| LoadError::Unsupported {
             path: path.into(),
@@ -245,8 +248,13 @@ impl Default for VaeConfig {
 impl VaeConfig {
     /// Reads a VAE's `config.json`.
     pub fn read(path: &Path) -> Result<Self, LoadError> {
-        let mut config: Self = read_json(path)?;
-        let RawVae { temperal_downsample } = read_json(path)?;
+        Self::parse(&Document::read(path)?)
+    }
+
+    pub(crate) fn parse(document: &Document) -> Result<Self, LoadError> {
+        let path = document.path();
+        let mut config: Self = document.parse()?;
+        let RawVae { temperal_downsample } = document.parse()?;
         config.temporal_downsample = temperal_downsample.unwrap_or(config.temporal_downsample);
         let unsupported = |what: &str| {
             Err(LoadError::Unsupported {
@@ -305,12 +313,12 @@ pub struct PipelineConfig {
 
 impl PipelineConfig {
     /// Reads a checkpoint's index.
-    pub fn read(path: &Path) -> Result<Self, LoadError> {
+    pub(crate) fn parse(document: &Document) -> Result<Self, LoadError> {
         let RawPipeline {
             _class_name,
             boundary_ratio,
             expand_timesteps,
-        } = read_json(path)?;
+        } = document.parse()?;
         Ok(Self {
             class_name: _class_name,
             boundary_ratio,
@@ -330,8 +338,9 @@ pub struct SamplingConfig {
 
 impl SamplingConfig {
     /// Reads a scheduler's configuration.
-    pub fn read(path: &Path) -> Result<Self, LoadError> {
-        let raw: RawScheduler = read_json(path)?;
+    pub(crate) fn parse(document: &Document) -> Result<Self, LoadError> {
+        let path = document.path();
+        let raw: RawScheduler = document.parse()?;
         let solver = match raw._class_name.as_str() {
             "UniPCMultistepScheduler" => SolverKind::UniPc,
             "DPMSolverMultistepScheduler" => SolverKind::DpmPp,
@@ -421,16 +430,4 @@ impl Default for RawDit {
             vace_in_channels: 96,
         }
     }
-}
-
-/// Reads one JSON file.
-pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, LoadError> {
-    let file = File::open(path).map_err(|source| LoadError::Open {
-        path: path.into(),
-        source,
-    })?;
-    serde_json::from_reader(BufReader::new(file)).map_err(|source| LoadError::Parse {
-        path: path.into(),
-        source,
-    })
 }

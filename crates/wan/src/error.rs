@@ -61,6 +61,14 @@ pub enum LoadError {
         /// Which tensor, and how.
         source: WeightsError,
     },
+    /// A number of a weight is infinite or none at all.
+    #[error("{}: the tensor {tensor:?} holds a number that is not finite", path.display())]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// Which tensor.
+        tensor: String,
+    },
     /// The tokenizer cannot be used.
     #[error("cannot load the tokenizer {}", path.display())]
     Tokenizer {

@@ -33,6 +33,8 @@ pub mod vae;
 
 pub mod frame;
 
+pub mod files;
+
 pub mod config;
 
 pub mod precision;
@@ -49,6 +51,8 @@ pub use crate::capabilities::Capabilities;
 pub use crate::conditioning::Warning;
 pub use crate::error::GenerateError;
 pub use crate::error::LoadError;
+pub use crate::files::Embedded;
+pub use crate::files::Files;
 pub use crate::frame::FrameRgb;
 pub use crate::pipeline::LoadOptions;
 pub use crate::pipeline::Outcome;

@@ -11,6 +11,7 @@ mod index;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
+use std::ops::Deref;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,7 +48,26 @@ pub struct Entry {
 
 struct Shard {
     path: PathBuf,
-    file: Arc<Mmap>,
+    file: Arc<FileBytes>,
+}
+
+/// The bytes of one file.
+pub(crate) enum FileBytes {
+    /// On a disk.
+    Mapped(Mmap),
+    /// Part of the program.
+    Embedded(&'static [u8]),
+}
+
+impl Deref for FileBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            FileBytes::Mapped(file) => file,
+            FileBytes::Embedded(bytes) => bytes,
+        }
+    }
 }
 
 /// Why a checkpoint cannot be used. Every variant names the file, and the tensor where there is one.
@@ -169,7 +189,11 @@ impl Checkpoint {
         };
         let layout = index::find(path)?;
         for file in &layout.files {
-            checkpoint.add_shard(file)?;
+            let bytes = map(file).map_err(|source| CheckpointError::Open {
+                path: file.clone(),
+                source,
+            })?;
+            checkpoint.add_shard(file, FileBytes::Mapped(bytes))?;
         }
         for (tensor, file) in layout.promises {
             let held = checkpoint.entries.get(&tensor);
@@ -177,6 +201,19 @@ impl Checkpoint {
                 return Err(CheckpointError::NotInShard { path: file, tensor });
             }
         }
+        Ok(checkpoint)
+    }
+
+    /// A safetensors file that is part of the program; `path` is what errors call it. Its numbers are read in place where `bytes`
+    /// are aligned to them.
+    pub fn embedded(path: impl Into<PathBuf>, bytes: &'static [u8]) -> Result<Self, CheckpointError> {
+        let path = path.into();
+        let mut checkpoint = Self {
+            path: path.clone(),
+            shards: Vec::new(),
+            entries: BTreeMap::new(),
+        };
+        checkpoint.add_shard(&path, FileBytes::Embedded(bytes))?;
         Ok(checkpoint)
     }
 
@@ -268,11 +305,7 @@ impl Checkpoint {
         self.entries.get(name).ok_or_else(missing)
     }
 
-    fn add_shard(&mut self, path: &Path) -> Result<(), CheckpointError> {
-        let file = map(path).map_err(|source| CheckpointError::Open {
-            path: path.into(),
-            source,
-        })?;
+    fn add_shard(&mut self, path: &Path, file: FileBytes) -> Result<(), CheckpointError> {
         let header = safetensors::parse(&file).map_err(|source| CheckpointError::Header {
             path: path.into(),
             source,

@@ -5,6 +5,8 @@
 
 mod vace;
 
+pub(crate) use self::vace::continued_frames;
+
 use kinora_tensor::Device;
 use kinora_tensor::Result;
 use kinora_tensor::Tensor;
@@ -60,6 +62,8 @@ pub enum Warning {
     OnlyLastFrame,
     /// The checkpoint was trained for the first frame alone; it follows the last one without having learned to.
     UntrainedLastFrame,
+    /// Of every reference clip, one frame was taken as a picture.
+    VideosAsPictures,
     /// More sources than the checkpoint was trained on.
     ManySources {
         /// How many there are.

@@ -9,6 +9,7 @@ use kinora_tensor::Tensor;
 use super::Encode;
 use super::Known;
 use super::VaeScale;
+use super::Warning;
 use super::compute;
 use crate::error::GenerateError;
 use crate::frame;
@@ -47,6 +48,7 @@ pub(super) fn prepare(
         control: Some(Control { latents, scales }),
         leading: plan.references.len(),
         frames: plan.known_frames,
+        warnings: plan.warnings,
         ..Known::default()
     })
 }
@@ -57,26 +59,28 @@ struct VacePlan<'a> {
     clip: Tensor,
     /// `[T, Y, X, 1]`: 1 where pixels are made anew.
     mask: Tensor,
-    references: &'a [FrameRgb],
+    references: Vec<&'a FrameRgb>,
     scale: f32,
     known_frames: usize,
+    warnings: Vec<Warning>,
 }
 
 impl<'a> VacePlan<'a> {
     fn of(device: &Device, request: &'a Request) -> Result<Self> {
         let (frames, rows, columns) = (request.num_frames, request.height, request.width);
-        let blank = |references| -> Result<Self> {
+        let blank = |references: &'a [FrameRgb]| -> Result<Self> {
             Ok(Self {
                 clip: Tensor::zeros(device, [frames, rows, columns, 3])?,
                 mask: Tensor::full(device, [frames, rows, columns, 1], 1.0)?,
-                references,
+                references: references.iter().collect(),
                 scale: 1.0,
                 known_frames: 0,
+                warnings: Vec::new(),
             })
         };
         match &request.conditioning {
             Conditioning::Vace(control) => Self::of_control(device, control, blank(&control.references)?),
-            Conditioning::References { images, .. } => blank(images),
+            Conditioning::References { images, videos } => Ok(blank(images)?.with_videos(videos)),
             Conditioning::FirstFrame(first) => blank(&[])?.with_known(std::slice::from_ref(first), 0),
             Conditioning::FirstAndLast { first, last } => blank(&[])?
                 .with_known(std::slice::from_ref(first), 0)?
@@ -85,7 +89,12 @@ impl<'a> VacePlan<'a> {
                 let known = continued_frames(before.len(), frames);
                 blank(&[])?.with_known(&before[before.len() - known..], 0)
             }
-            Conditioning::Text | Conditioning::Edit { .. } => blank(&[]),
+            // The clip is the control, and all of it is made anew.
+            Conditioning::Edit { frames, references } => Ok(Self {
+                clip: frame::to_clip(device, frames)?,
+                ..blank(references)?
+            }),
+            Conditioning::Text => blank(&[]),
         }
     }
 
@@ -107,6 +116,16 @@ impl<'a> VacePlan<'a> {
             mask,
             ..plan
         })
+    }
+
+    /// Of each clip the middle frame, as a picture of what should appear.
+    fn with_videos(mut self, videos: &'a [Vec<FrameRgb>]) -> Self {
+        let middles = videos.iter().filter_map(|video| video.get(video.len() / 2));
+        self.references.extend(middles);
+        if !videos.is_empty() {
+            self.warnings.push(Warning::VideosAsPictures);
+        }
+        self
     }
 
     /// Puts known frames at `start`; they count as such if they are the first.
@@ -134,7 +153,7 @@ impl<'a> VacePlan<'a> {
 }
 
 /// How many frames of a clip are carried over when it is gone on from: whole latent frames, at most 17, and less than half.
-fn continued_frames(given: usize, num_frames: usize) -> usize {
+pub(crate) fn continued_frames(given: usize, num_frames: usize) -> usize {
     const FRAMES_MAX: usize = 17;
     const PER_LATENT: usize = 4;
     let most = given.min(FRAMES_MAX).min((num_frames / 2).max(1));

@@ -1,18 +1,16 @@
 //! Putting the parts of a checkpoint together, and refusing parts that do not fit each other.
 
-use std::path::Path;
-
 use super::experts::Experts;
 use super::parts::Part;
 use crate::capabilities::Family;
 use crate::capabilities::ImageBranch;
-use crate::config;
 use crate::config::DitConfig;
 use crate::config::ImageConfig;
 use crate::config::PipelineConfig;
 use crate::config::TextConfig;
 use crate::dit::Dit;
 use crate::error::LoadError;
+use crate::files::Files;
 use crate::image_context::ImageEncoder;
 use crate::sampling::TIMESTEPS;
 use crate::tokenizer::Tokenizer;
@@ -21,17 +19,17 @@ use crate::weights::WeightsError;
 
 /// A part in its folder.
 pub(super) fn part<M: 'static, C: Send + 'static>(
-    path: &Path,
-    name: &str,
+    files: &Files,
+    name: &'static str,
     config: C,
     load: fn(&Weights, &C) -> Result<M, WeightsError>,
 ) -> Part<M> {
-    Part::new(path.join(name), move |weights| load(weights, &config))
+    Part::new(files, name, move |weights| load(weights, &config))
 }
 
 /// The image encoder, where the family attends to pictures.
 pub(super) fn load_image_encoder(
-    path: &Path,
+    files: &Files,
     family: Family,
     dit: &DitConfig,
 ) -> Result<Option<Part<ImageEncoder>>, LoadError> {
@@ -41,16 +39,17 @@ pub(super) fn load_image_encoder(
     else {
         return Ok(None);
     };
-    let file = path.join("image_encoder/config.json");
-    let config: ImageConfig = config::read_json(&file)?;
+    let document = files.document("image_encoder/config.json")?;
+    let config: ImageConfig = document.parse()?;
     if config.hidden_act != "gelu" {
         let what = format!("the activation {}", config.hidden_act);
-        return Err(LoadError::Unsupported { path: file, what });
+        let path = document.path().into();
+        return Err(LoadError::Unsupported { path, what });
     }
     let tokens = (config.image_size / config.patch_size.max(1)).pow(2) + 1;
     let mismatch = |what: String| {
         Err(LoadError::Mismatch {
-            path: path.into(),
+            path: files.root(),
             what,
         })
     };
@@ -70,32 +69,31 @@ pub(super) fn load_image_encoder(
             dit.pos_embed_tokens
         ));
     }
-    Ok(Some(part(path, "image_encoder", config, ImageEncoder::load)))
+    Ok(Some(part(files, "image_encoder", config, ImageEncoder::load)))
 }
 
 /// The one transformer, or the two.
 pub(super) fn load_experts(
-    path: &Path,
+    files: &Files,
     pipeline: &PipelineConfig,
     dit: &DitConfig,
 ) -> Result<Experts, LoadError> {
-    let second = path.join("transformer_2/config.json");
-    let high = part(path, "transformer", dit.clone(), Dit::load);
+    let high = part(files, "transformer", dit.clone(), Dit::load);
     match pipeline.boundary_ratio {
         None => Ok(Experts::Single(high)),
         Some(ratio) => {
-            let low = DitConfig::read(&second)?;
+            let low = DitConfig::parse(&files.document("transformer_2/config.json")?)?;
             if low != *dit {
                 let what = "the two experts are of different shapes".into();
                 return Err(LoadError::Mismatch {
-                    path: path.into(),
+                    path: files.root(),
                     what,
                 });
             }
             let boundary = ratio * TIMESTEPS;
             Ok(Experts::HighLow {
                 high,
-                low: part(path, "transformer_2", low, Dit::load),
+                low: part(files, "transformer_2", low, Dit::load),
                 boundary,
             })
         }
@@ -104,14 +102,14 @@ pub(super) fn load_experts(
 
 /// Refuses a tokenizer, a text encoder and a transformer that do not speak of the same thing.
 pub(super) fn check_text(
-    path: &Path,
+    files: &Files,
     tokenizer: &Tokenizer,
     text: &TextConfig,
     dit: &DitConfig,
 ) -> Result<(), LoadError> {
     let mismatch = |what: String| {
         Err(LoadError::Mismatch {
-            path: path.into(),
+            path: files.root(),
             what,
         })
     };

@@ -35,12 +35,12 @@ use self::observer::Observer;
 use self::parts::Part;
 use self::prompts::Prompts;
 use crate::capabilities::Capabilities;
+use crate::capabilities::Card;
 use crate::capabilities::Family;
 use crate::conditioning;
 use crate::conditioning::Known;
 use crate::conditioning::VaeScale;
 use crate::conditioning::Warning;
-use crate::config;
 use crate::config::DitConfig;
 use crate::config::PipelineConfig;
 use crate::config::SamplingConfig;
@@ -49,6 +49,7 @@ use crate::config::VaeConfig;
 use crate::error::GenerateError;
 use crate::error::Halt;
 use crate::error::LoadError;
+use crate::files::Files;
 use crate::frame::FrameRgb;
 use crate::image_context::ImageEncoder;
 use crate::progress::Progress;
@@ -82,7 +83,9 @@ impl Default for LoadOptions {
 /// A checkpoint, ready to generate.
 pub struct Pipeline {
     device: Device,
+    files: Files,
     capabilities: Capabilities,
+    weights_bytes: u64,
     sampling: SamplingConfig,
     vae: VaeConfig,
     prompts: Prompts,
@@ -122,49 +125,57 @@ pub struct Outcome {
 }
 
 impl Pipeline {
-    /// Reads a folder as diffusers writes it, checks every tensor of every part, and derives what the checkpoint can do. The large
-    /// weights are read when they are first needed.
+    /// Reads a folder as diffusers writes it: see [`Pipeline::open`].
     pub fn load(path: impl AsRef<Path>, options: LoadOptions) -> Result<Self, LoadError> {
-        let path = path.as_ref();
+        Self::open(&Files::Folder(path.as_ref().into()), options)
+    }
+
+    /// Checks every tensor of every part of a checkpoint, and derives what it can do. The large weights are read when they are
+    /// first needed.
+    pub fn open(files: &Files, options: LoadOptions) -> Result<Self, LoadError> {
         let LoadOptions {
             device,
             memory_budget,
         } = options;
-        let pipeline = PipelineConfig::read(&path.join("model_index.json"))?;
-        let sampling = SamplingConfig::read(&path.join("scheduler/scheduler_config.json"))?;
-        let vae = VaeConfig::read(&path.join("vae/config.json"))?;
-        let dit = DitConfig::read(&path.join("transformer/config.json"))?;
-        let text: TextConfig = config::read_json(&path.join("text_encoder/config.json"))?;
+        let pipeline = PipelineConfig::parse(&files.document("model_index.json")?)?;
+        let sampling = SamplingConfig::parse(&files.document("scheduler/scheduler_config.json")?)?;
+        let vae = VaeConfig::parse(&files.document("vae/config.json")?)?;
+        let dit = DitConfig::parse(&files.document("transformer/config.json")?)?;
+        let text: TextConfig = files.document("text_encoder/config.json")?.parse()?;
+        let card = Card::of(files)?;
         let family = Family::of(&pipeline, &dit, &vae).ok_or_else(|| LoadError::Unsupported {
-            path: path.into(),
+            path: files.root(),
             what: format!("a transformer of {} channels beside this VAE", dit.in_channels),
         })?;
-        let tokenizer = Tokenizer::load(&path.join("tokenizer/tokenizer.json"))?;
-        check_text(path, &tokenizer, &text, &dit)?;
+        let name = "tokenizer/tokenizer.json";
+        let tokenizer = Tokenizer::parse(&files.path(name), &files.read(name)?)?;
+        check_text(files, &tokenizer, &text, &dit)?;
 
-        let prompts = Prompts::new(tokenizer, part(path, "text_encoder", text, TextEncoder::load));
-        let image_encoder = load_image_encoder(path, family, &dit)?;
-        let experts = load_experts(path, &pipeline, &dit)?;
-        let encoder = part(path, "vae", vae.clone(), VaeEncoder::load);
-        let decoder = part(path, "vae", vae.clone(), VaeDecoder::load);
+        let prompts = Prompts::new(tokenizer, part(files, "text_encoder", text, TextEncoder::load));
+        let image_encoder = load_image_encoder(files, family, &dit)?;
+        let experts = load_experts(files, &pipeline, &dit)?;
+        let encoder = part(files, "vae", vae.clone(), VaeEncoder::load);
+        let decoder = part(files, "vae", vae.clone(), VaeDecoder::load);
         let bytes = prompts.encoder.check()?
             + image_encoder.as_ref().map(Part::check).transpose()?.unwrap_or(0)
             + experts.check()?
-            + parts::check(&path.join("vae"), |w| {
+            + parts::check(files, "vae", |w| {
                 VaeEncoder::load(w, &vae)?;
                 VaeDecoder::load(w, &vae).map(drop)
             })?;
         let statistics = Statistics::new(&device, &vae).map_err(|source| LoadError::Weights {
-            path: path.join("vae"),
+            path: files.path("vae"),
             source: source.into(),
         })?;
         Ok(Self {
-            capabilities: Capabilities::of(family, &pipeline, &sampling, &dit, &vae),
+            capabilities: Capabilities::of(family, &pipeline, &sampling, &dit, &vae, card),
             residence: if memory_budget.is_some_and(|budget| budget < bytes) {
                 Residence::One
             } else {
                 Residence::All
             },
+            files: files.clone(),
+            weights_bytes: bytes,
             device,
             sampling,
             vae,
@@ -181,6 +192,25 @@ impl Pipeline {
     /// What this checkpoint can do.
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    /// What its weights take as they are stored, in bytes.
+    pub fn weights_bytes(&self) -> u64 {
+        self.weights_bytes
+    }
+
+    /// Reads all weights, and refuses numbers that are not finite. Loading has checked names and shapes already.
+    pub fn check_numbers(&self) -> Result<(), LoadError> {
+        let mut parts = vec!["text_encoder", "transformer", "vae"];
+        if let Experts::HighLow { .. } = self.experts {
+            parts.push("transformer_2");
+        }
+        if self.image_encoder.is_some() {
+            parts.push("image_encoder");
+        }
+        parts
+            .into_iter()
+            .try_for_each(|part| parts::check_numbers(&self.files, part))
     }
 
     /// From a prompt to frames, which are handed over as the VAE yields them. `observe` hears of every block and may stop.

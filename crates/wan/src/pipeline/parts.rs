@@ -1,13 +1,11 @@
 //! The parts of a checkpoint: checked when the pipeline is loaded, brought into memory when they are needed.
 
-use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use kinora_tensor::Checkpoint;
 use kinora_tensor::Device;
 
 use crate::error::LoadError;
+use crate::files::Files;
 use crate::inspect;
 use crate::names;
 use crate::weights::Weights;
@@ -17,18 +15,21 @@ type Build<M> = Box<dyn Fn(&Weights) -> Result<M, WeightsError> + Send>;
 
 /// One network of a checkpoint.
 pub(super) struct Part<M> {
-    path: PathBuf,
+    files: Files,
+    name: &'static str,
     build: Build<M>,
     live: Option<Box<M>>,
 }
 
 impl<M> Part<M> {
     pub(super) fn new(
-        path: PathBuf,
+        files: &Files,
+        name: &'static str,
         build: impl Fn(&Weights) -> Result<M, WeightsError> + Send + 'static,
     ) -> Self {
         Self {
-            path,
+            files: files.clone(),
+            name,
             build: Box::new(build),
             live: None,
         }
@@ -36,7 +37,7 @@ impl<M> Part<M> {
 
     /// Proves that the files hold every tensor of the network in its shape, and no other. Answers with their size in bytes.
     pub(super) fn check(&self) -> Result<u64, LoadError> {
-        check(&self.path, |weights| (self.build)(weights).map(drop))
+        check(&self.files, self.name, |weights| (self.build)(weights).map(drop))
     }
 
     /// The network, brought into memory if it is not there yet.
@@ -44,10 +45,10 @@ impl<M> Part<M> {
         let live = match self.live.take() {
             Some(live) => live,
             None => {
-                let weights = Weights::new(open(&self.path)?, device);
+                let weights = Weights::new(Arc::new(self.files.weights(self.name)?), device);
                 let built = (self.build)(&weights);
                 Box::new(built.map_err(|source| LoadError::Weights {
-                    path: self.path.clone(),
+                    path: self.files.path(self.name),
                     source,
                 })?)
             }
@@ -68,12 +69,13 @@ impl<M> Part<M> {
 
 /// Builds networks onto a device that computes nothing, and refuses what is missing or left over.
 pub(super) fn check(
-    path: &Path,
+    files: &Files,
+    name: &str,
     build: impl Fn(&Weights) -> Result<(), WeightsError>,
 ) -> Result<u64, LoadError> {
-    let checkpoint = open(path)?;
+    let checkpoint = Arc::new(files.weights(name)?);
     let misfit = |source| LoadError::Weights {
-        path: path.into(),
+        path: files.path(name),
         source,
     };
     build(&Weights::new(Arc::clone(&checkpoint), &inspect::device())).map_err(misfit)?;
@@ -86,10 +88,28 @@ pub(super) fn check(
     Ok(bytes.sum::<usize>() as u64)
 }
 
-fn open(path: &Path) -> Result<Arc<Checkpoint>, LoadError> {
-    let opened = Checkpoint::open(path).map_err(|source| LoadError::Checkpoint {
-        path: path.into(),
-        source,
-    })?;
-    Ok(Arc::new(opened))
+/// Reads every number of a part, and refuses where one is not finite: damage that names and shapes do not show.
+pub(super) fn check_numbers(files: &Files, name: &str) -> Result<(), LoadError> {
+    let checkpoint = files.weights(name)?;
+    for (tensor, entry) in checkpoint.entries() {
+        // Types that are not computed with are refused where they are needed.
+        if entry.stored.dtype().is_none() {
+            continue;
+        }
+        let weight = checkpoint
+            .weight_any(tensor)
+            .map_err(|source| LoadError::Checkpoint {
+                path: files.path(name),
+                source,
+            })?;
+        if !weight.view().is_finite() {
+            return Err(LoadError::NotFinite {
+                path: checkpoint
+                    .file_of(tensor)
+                    .map_or_else(|| files.path(name), Into::into),
+                tensor: tensor.into(),
+            });
+        }
+    }
+    Ok(())
 }

@@ -41,7 +41,7 @@ pub(super) fn check(request: &Request, capabilities: &Capabilities) -> Result<()
             return refuse("sampling", "timesteps must fall within 1000 and 0".into());
         }
     }
-    if !capabilities.family.takes(&request.conditioning) {
+    if !capabilities.takes(&request.conditioning) {
         let known = capabilities.conditionings.join(", ");
         return refuse(
             "conditioning",

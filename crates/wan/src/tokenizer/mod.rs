@@ -8,6 +8,7 @@ mod code_page;
 
 mod entities;
 
+use std::fs;
 use std::path::Path;
 
 use tokenizers::TruncationDirection;
@@ -32,11 +33,20 @@ pub struct Tokenizer(tokenizers::Tokenizer);
 impl Tokenizer {
     /// Reads a `tokenizer.json`.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
+        let bytes = fs::read(path).map_err(|source| LoadError::Open {
+            path: path.into(),
+            source,
+        })?;
+        Self::parse(path, &bytes)
+    }
+
+    /// A `tokenizer.json` from its bytes; errors call it `path`.
+    pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, LoadError> {
         let failed = |source| LoadError::Tokenizer {
             path: path.into(),
             source,
         };
-        let mut tokenizer = tokenizers::Tokenizer::from_file(path).map_err(failed)?;
+        let mut tokenizer = tokenizers::Tokenizer::from_bytes(bytes).map_err(failed)?;
         let truncation = TruncationParams {
             direction: TruncationDirection::Right,
             max_length: TEXT_TOKENS,
