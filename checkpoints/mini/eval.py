@@ -117,7 +117,7 @@ def main():
     source.add_argument("--diffusers")
     source.add_argument("--kinora")
     source.add_argument("--truth", action="store_true", help="judge the world's own clips: the judge's test")
-    parser.add_argument("--engine", default="wan-mini")
+    parser.add_argument("--engine", default="wan")
     parser.add_argument("--count", type=int, default=320)
     parser.add_argument("--frames", type=int, default=41)
     parser.add_argument("--steps", type=int, default=20)

@@ -22,12 +22,13 @@ KINORA = {
     "about": "A small Wan trained for Kinora. Its world: one or two simple coloured shapes (ball, square, triangle, star, heart, "
     "ring, cross, diamond) that move over simple backgrounds (night, sky, grass, desert, sea, sunset, snow, plain walls). "
     "English prompts; anything else turns into something of that world.",
-    "area": 112 * 64,
+    "sizes": [[112, 64], [64, 112], [80, 80], [112, 80], [80, 112]],
     "num_frames": 41,
     "fps": 8,
     "steps": 20,
     "guidance": 3.0,
     "negative_prompt": "",
+    "references": 1,
     "instruction_edit": True,
     "reference_videos": True,
 }
@@ -95,7 +96,7 @@ def export(work, out):
         "vae": ["diffusers", "AutoencoderKLWan"],
     }  # fmt: skip
     write_json(out / "model_index.json", index)
-    write_json(out / "kinora.json", KINORA)
+    write_json(out / "kinora.json", KINORA | {"words": train_text.known_words()})
     tidy(out)
     total = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
     print(f"{out}: {total / 1e6:.1f} MB")

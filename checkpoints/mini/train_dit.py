@@ -13,10 +13,12 @@ import torch.nn.functional as F
 import dit
 import train_text
 import words
+import world
 from common import Average, Muon, Run, rate, seeded
 from vae import Z
 
 TOKENS = 3400  # a step
+MATTERS = 4
 SHIFT = 2.5
 
 
@@ -52,10 +54,10 @@ class Scenes:
         size = sizes[int(rng.choice(len(sizes), p=weights / weights.sum()))]
         pool = [s for s in self.scenes[size] if s["z"].shape[1] >= frames]
         rows = [self.sample(rng, pool[int(rng.integers(len(pool)))], size, frames) for _ in range(count)]
-        return [r[0] for r in rows], torch.stack([r[1] for r in rows]), torch.stack([r[2] for r in rows])
+        return [r[0] for r in rows], *(torch.stack([r[k] for r in rows]) for k in (1, 2, 3))
 
     def sample(self, rng, scene, size, frames):
-        """Prompt, target and control latents of one scene, cut to `frames`."""
+        """Prompt, target and control latents of one scene, cut to `frames`, and how much each square matters."""
         task = scene["task"]
         if task == "reference" and frames == 1 or task != "text" and rng.random() < 0.2:
             task = "text"
@@ -64,6 +66,7 @@ class Scenes:
         blank = self.blank[size][:, :frames]
         inactive, reactive = blank, blank
         mask = torch.ones(dit.MASK, *z.shape[1:])
+        weight = weights_of(scene)[:, :frames]
         if task == "edit":
             reactive = self.normal(scene["known"][:, :frames])
             text = words.instruct(rng, scene["spec"], spec, scene["which"])
@@ -71,16 +74,30 @@ class Scenes:
             text = words.reference(rng, spec)
             picture = self.normal(scene["known"])
             z = torch.cat([picture, z[:, :-1]], 1)
+            weight = torch.cat([torch.ones_like(weight[:, :1]), weight[:, :-1]], 1)
             nothing = torch.zeros_like(picture)
             inactive, reactive = torch.cat([picture, blank[:, :-1]], 1), torch.cat([nothing, blank[:, :-1]], 1)
             mask[:, 0] = 0
         else:
-            text = words.caption(rng, spec)
+            # A clip that a reference began is gone on with under the same prompt, without the picture.
+            is_referring = task == "continue" and rng.random() < 0.15
+            text = words.reference(rng, spec) if is_referring else words.caption(rng, spec)
             if task != "text":
                 inactive = self.normal(scene["known"][:, :frames])
                 mask *= mask_of(scene["frames"], frames).view(1, -1, 1, 1)
         text = train_text.spoil(rng, text)
-        return "" if rng.random() < 0.1 else text, z, torch.cat([inactive, reactive, mask])
+        return "" if rng.random() < 0.1 else text, z, torch.cat([inactive, reactive, mask]), weight
+
+
+def weights_of(scene):
+    """[1, F, H, W]: squares that the first thing touches count `MATTERS` times, for it is small and is what is looked at. Every
+    square's best guess stays what it was. Kept in the scene."""
+    if "weight" not in scene:
+        cover = torch.from_numpy(world.alpha(scene.get("new", scene["spec"]), scene["start"]))
+        cover = torch.cat([cover[:1].expand(3, -1, -1), cover])  # the first frame is a latent frame of its own
+        touched = F.max_pool3d(cover[None], (4, 16, 16)) > 0.05
+        scene["weight"] = (1 + (MATTERS - 1) * touched.float()).half()
+    return scene["weight"].float()
 
 
 def mask_of(known, latent_frames):
@@ -105,20 +122,20 @@ class Texts:
 
 def curriculum(share, rng):
     """How many latent frames: stills first, then short clips, then all lengths."""
-    if share < 0.08:
+    if share < 0.12:
         return 1
-    if share < 0.5:
+    if share < 0.55:
         return [1, 2, 3, 4, 4][rng.integers(5)]
     return [1, 3, 4, 4, 6, 6, 11, 11][rng.integers(8)]
 
 
 def loss_of(model, batch, texts, sigma, noise):
-    prompts, z, control = batch
+    prompts, z, control, weight = batch
     states, bias = texts(prompts)
     s = sigma.view(-1, 1, 1, 1, 1)
     x = (1 - s) * z + s * noise
     v = dit.forward(model, x, sigma * 1000, states, bias, control, dit.rotary(model, x))
-    return (v - (noise - z)).square().mean((1, 2, 3, 4))
+    return ((v - (noise - z)).square() * weight).mean((1, 2, 3, 4))
 
 
 @torch.no_grad()
@@ -142,6 +159,8 @@ def validate(model, scenes, texts):
 
 
 def train(work, minutes=60.0, lr=2e-3):
+    torch._dynamo.config.recompile_limit = 64  # kinds of blocks, with and without gradients
+    dit.block = torch.compile(dit.block, dynamic=True)  # a third faster; once for all shapes
     run = Run(work, "dit", minutes)
     scenes, kept, texts = Scenes(work), Scenes(work, validation=True), Texts(work)
     model = dit.new()
@@ -157,7 +176,7 @@ def train(work, minutes=60.0, lr=2e-3):
         frames = curriculum(share, rng)
         count = max(TOKENS // (28 * frames), 4)
         batch = scenes.batch(rng, frames, count)
-        u = torch.rand(count)
+        u = (torch.randperm(count) + torch.rand(count)) / count  # noise levels evenly spread over the batch
         sigma = SHIFT * u / (1 + (SHIFT - 1) * u)
         loss = loss_of(model, batch, texts, sigma, torch.randn_like(batch[1])).mean()
         optimizer.zero_grad(set_to_none=True)

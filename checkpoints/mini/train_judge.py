@@ -8,7 +8,7 @@ import judge as j
 import world
 from common import Average, Muon, Run, rate, seeded
 
-SIZES = [(112, 64)] * 8 + [(64, 112), (80, 80), (96, 80)]
+SIZES = [(112, 64)] * 8 + [(64, 112), (80, 80), (112, 80)]
 
 
 def truth(spec, t=None):

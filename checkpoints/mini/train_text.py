@@ -66,6 +66,18 @@ def spoil(rng, text):
     return text
 
 
+def known_words():
+    """Every word that training texts are made of, lower case: what the model can be asked in."""
+    tables = [words.COLOURS, words.SHAPES, words.SIZES, words.BACKGROUNDS, words.CAMERAS, words.SHORT_PLACES]
+    phrases = [p for t in tables for v in t.values() for p in ([v] if isinstance(v, str) else v)]
+    phrases += [p for pairs in words.MOTIONS.values() for pair in pairs for p in pair]
+    phrases += words.TEMPLATES + words.COLOUR_EDITS + words.SHAPE_EDITS + words.PLACE_EDITS + words.REFERENCES + FILLERS
+    phrases += ["next to beside near and of colour a an"]
+    phrases += ["i see short showing how like only"]
+    plain = " ".join(re.sub(r"{.*?}", " ", p) for p in phrases).lower()
+    return sorted(set(re.findall(r"[a-z0-9']+", plain)))
+
+
 def train_tokenizer(file):
     rng = np.random.default_rng(5)
     texts = [draw(rng)[0] for _ in range(30000)] + FILLERS * 20

@@ -9,7 +9,7 @@ import vae as v
 import world
 from common import Average, Muon, Run, rate, seeded
 
-SIZES = [(112, 64)] * 7 + [(64, 112), (80, 80), (96, 80)]
+SIZES = [(112, 64)] * 7 + [(64, 112), (80, 80), (112, 80)]
 
 
 def clips(rng, count, frames):

@@ -210,8 +210,10 @@ def render(spec, start=0):
     return np.clip(clip + 0.5, 0, 255).astype(np.uint8)
 
 
-def alpha(spec):
-    """How far the first thing covers each pixel: float [frames, height, width]."""
+def alpha(spec, start=0):
+    """How far the first thing covers each pixel: float [frames, height, width], as `render` draws it."""
+    if start:
+        return alpha(spec.replace(frames=spec.frames + start))[start:]
     unit = min(spec.width, spec.height) / 64
     look, zoom = view(spec.camera, spec.frames)
     clip = np.zeros((spec.frames, spec.height, spec.width, 3), np.float32)

@@ -21,4 +21,6 @@ mod tokens;
 
 mod pipelines;
 
+mod mini;
+
 mod full_shape;
