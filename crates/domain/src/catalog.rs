@@ -61,16 +61,19 @@ impl fmt::Display for OfferId {
 pub struct Offer {
     /// Its name.
     pub id: OfferId,
+    /// What it is good for, sentences for people.
+    pub about: String,
     /// One entry for each feature it has; a feature that is missing here is refused.
     pub features: Vec<FeatureOffer>,
 }
 
 impl Offer {
     /// An offer of everything the contract documents.
-    pub fn unlimited(id: &str) -> Offer {
+    pub fn unlimited(id: &str, about: &str) -> Offer {
         let features = Feature::ALL.into_iter().map(FeatureOffer::documented).collect();
         Offer {
             id: OfferId(id.to_owned()),
+            about: about.to_owned(),
             features,
         }
     }
@@ -81,11 +84,85 @@ impl Offer {
     }
 }
 
+/// What a clip starts from: finer than a feature, for not every engine does all of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Start {
+    /// The prompt alone.
+    Text,
+    /// A first frame.
+    FirstFrame,
+    /// A first and a last frame.
+    FirstAndLastFrame,
+    /// A clip to go on from.
+    Clip,
+    /// A clip to go on from, and a last frame.
+    ClipAndLastFrame,
+    /// References.
+    References,
+    /// A clip to change.
+    ClipToEdit,
+}
+
+impl Start {
+    /// All of them.
+    pub const ALL: [Start; 7] = [
+        Start::Text,
+        Start::FirstFrame,
+        Start::FirstAndLastFrame,
+        Start::Clip,
+        Start::ClipAndLastFrame,
+        Start::References,
+        Start::ClipToEdit,
+    ];
+
+    /// The published name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Start::Text => "text",
+            Start::FirstFrame => "first-frame",
+            Start::FirstAndLastFrame => "first-and-last-frame",
+            Start::Clip => "clip",
+            Start::ClipAndLastFrame => "clip-and-last-frame",
+            Start::References => "references",
+            Start::ClipToEdit => "clip-to-edit",
+        }
+    }
+
+    /// What a feature starts from by the documentation.
+    pub fn of_feature(feature: Feature) -> &'static [Start] {
+        match feature {
+            Feature::TextImage => &[
+                Start::Text,
+                Start::FirstFrame,
+                Start::FirstAndLastFrame,
+                Start::Clip,
+                Start::ClipAndLastFrame,
+            ],
+            Feature::Frames => &[
+                Start::FirstFrame,
+                Start::FirstAndLastFrame,
+                Start::Clip,
+                Start::ClipAndLastFrame,
+            ],
+            Feature::Reference => &[Start::References],
+            Feature::EditVideo => &[Start::ClipToEdit],
+        }
+    }
+}
+
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// The limits of one feature in one offer. They lie within the documented ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeatureOffer {
     /// Which feature.
     pub feature: Feature,
+    /// What it can start from.
+    pub starts: Vec<Start>,
     /// Resolutions it can deliver.
     pub resolutions: Vec<Resolution>,
     /// Aspect ratios it can deliver.
@@ -112,6 +189,7 @@ impl FeatureOffer {
         };
         FeatureOffer {
             feature,
+            starts: Start::of_feature(feature).to_vec(),
             resolutions: Resolution::ALL.to_vec(),
             aspect_ratios: AspectRatio::ALL.to_vec(),
             duration_s_max: if feature == Feature::EditVideo { 10 } else { 15 },

@@ -19,7 +19,7 @@ pub mod price;
 pub mod generation;
 pub mod ledger;
 
-pub use catalog::{FeatureOffer, Model, Offer, OfferId};
+pub use catalog::{FeatureOffer, Model, Offer, OfferId, Start};
 pub use credits::{Bucket, Credits, Split};
 pub use feature::Feature;
 pub use frame_size::{AspectRatio, FrameSize, Resolution};

@@ -5,7 +5,7 @@
 
 use kinora_domain::{
     AspectRatio, AudioSetting, BlobHash, Draft, Feature, FeatureOffer, GenerationSpec, Origin, Resolution,
-    Seed, Source, SpecRules, StoredInput, Workflow,
+    Seed, Source, SpecRules, Start, StoredInput, Workflow,
 };
 
 const DRAWN: u32 = 4711;
@@ -894,6 +894,12 @@ fn v26_the_engines_limits_hold() {
     let limited = |feature| {
         Some(FeatureOffer {
             feature,
+            starts: vec![
+                Start::FirstFrame,
+                Start::Text,
+                Start::References,
+                Start::ClipToEdit,
+            ],
             resolutions: vec![Resolution::P720],
             aspect_ratios: vec![AspectRatio::Wide, AspectRatio::Tall],
             duration_s_max: 6,
@@ -966,6 +972,55 @@ fn v26_the_engines_limits_hold() {
     check(references(0, 3), &["V-26 video_refs"]);
     check(references(4, 2), &["V-26 video_refs"]);
     check(references(9, 0), &["V-11 reference_image_urls"]);
+    check(
+        Draft {
+            image: url(),
+            ..small(text())
+        },
+        &[],
+    );
+    check(
+        Draft {
+            image: url(),
+            end_image: url(),
+            ..small(text())
+        },
+        &["V-26 end_image_url"],
+    );
+    check(
+        Draft {
+            video: url(),
+            ..small(text())
+        },
+        &["V-26 video_url"],
+    );
+    check(
+        Draft {
+            video: url(),
+            end_image: url(),
+            ..small(text())
+        },
+        &["V-26 end_image_url"],
+    );
+    let from_images = |feature| {
+        Some(FeatureOffer {
+            starts: vec![Start::FirstFrame],
+            reference_images_max: 0,
+            ..FeatureOffer::documented(feature)
+        })
+    };
+    assert_eq!(
+        parse_with(text(), &from_images).err().unwrap_or_default(),
+        ["V-26 image_url"]
+    );
+    let with_picture = Draft {
+        reference_image: url(),
+        ..edit()
+    };
+    assert_eq!(
+        parse_with(with_picture, &from_images).err().unwrap_or_default(),
+        ["V-26 reference_image_url"]
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::{error::Error, path::Path};
 
+use kinora_media::frames::Fit;
 use thiserror::Error;
 
 /// Takes a clip from an engine. Calls block while the other end is busy, so that frames never pile up.
@@ -25,6 +26,8 @@ pub struct FrameFormat {
     pub height: u32,
     /// Frames for each second.
     pub fps: u32,
+    /// How they become the clip's ratio: cut, or stretched where they show inputs that were stretched to them.
+    pub fit: Fit,
 }
 
 impl FrameFormat {

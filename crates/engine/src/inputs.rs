@@ -55,26 +55,28 @@ pub struct InputMedium {
 }
 
 impl InputMedium {
-    /// Decodes a still, scaled and cut to this size.
-    pub fn image(&self, toolbox: &Toolbox, width: u32, height: u32) -> Result<Frame, EngineError> {
-        decode_image(toolbox, &self.path, width, height, Fit::Cover).map_err(|problem| self.problem(problem))
+    /// Decodes a still to this size.
+    pub fn image(&self, toolbox: &Toolbox, size: FrameSize, fit: Fit) -> Result<Frame, EngineError> {
+        let FrameSize { width, height } = size;
+        decode_image(toolbox, &self.path, width, height, fit).map_err(|problem| self.problem(problem))
     }
 
-    /// Begins to decode a clip from its start, scaled and cut to the frames' size; at most `max_frames` come.
-    pub fn frames(
-        &self,
-        toolbox: &Toolbox,
-        size: FrameSize,
-        fps: u32,
-        max_frames: u32,
-    ) -> Result<ClipReader<'_>, EngineError> {
+    /// Begins to decode a clip.
+    pub fn frames(&self, toolbox: &Toolbox, part: Part) -> Result<ClipReader<'_>, EngineError> {
+        let Part {
+            size,
+            fit,
+            fps,
+            start_ms,
+            max_frames,
+        } = part;
         let options = ReadOptions {
             width: size.width,
             height: size.height,
             fps: Fps::new(fps),
-            start_ms: 0,
+            start_ms,
             max_frames,
-            fit: Fit::Cover,
+            fit,
         };
         let reader =
             FrameReader::open(toolbox, &self.path, options).map_err(|problem| self.problem(problem))?;
@@ -84,6 +86,21 @@ impl InputMedium {
     fn problem(&self, problem: kinora_media::MediaProblem) -> EngineError {
         EngineError::of_medium(self.member, problem)
     }
+}
+
+/// What of a clip is decoded, and to what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// The frames' size.
+    pub size: FrameSize,
+    /// How the clip's ratio becomes theirs.
+    pub fit: Fit,
+    /// Frames a second, whatever the clip has.
+    pub fps: u32,
+    /// Where to begin.
+    pub start_ms: u64,
+    /// At most so many frames come.
+    pub max_frames: u32,
 }
 
 /// The frames of a clip, decoded as they are asked for.

@@ -6,7 +6,7 @@
 //! other end of [`ClipSink`].
 //!
 //! In reading order: the trait here · [`inputs`]: what an engine is given · [`clip`]: what it gives back ·
-//! [`error`]: how it fails · [`test_pattern`]: the engine that needs no weights.
+//! [`error`]: how it fails · [`wan_engine`]: our own engine · [`test_pattern`]: the one that needs no weights.
 
 use std::ops::ControlFlow;
 
@@ -16,11 +16,13 @@ pub mod clip;
 pub mod error;
 pub mod inputs;
 pub mod test_pattern;
+pub mod wan_engine;
 
 pub use clip::{ClipSink, FrameFormat, SinkError};
 pub use error::EngineError;
-pub use inputs::{InputMedium, Inputs};
+pub use inputs::{InputMedium, Inputs, Part};
 pub use test_pattern::{Fault, FaultKind, TestPattern, TestPatternOptions};
+pub use wan_engine::{OpenCheckpointError, WanEngine, WanOptions};
 
 /// Turns a spec and its inputs into a clip. Knows nothing of accounts, credits or HTTP.
 pub trait Engine: Send {

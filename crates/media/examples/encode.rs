@@ -6,7 +6,7 @@ use std::{env, error::Error, time::Instant};
 use kinora_media::{
     Toolbox, ToolboxOptions,
     compose::{ClipOptions, Encoder, FrameFormat, Preset},
-    frames::Fps,
+    frames::{Fit, Fps},
     sandbox::Launcher,
 };
 
@@ -27,6 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 width: frame.0,
                 height: frame.1,
                 fps: Fps::new(30),
+                fit: Fit::Cover,
             };
             let pictures: Vec<Vec<u8>> = (0..30).map(|number| picture(frame.0, frame.1, number)).collect();
             let options = ClipOptions {

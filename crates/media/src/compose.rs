@@ -32,6 +32,8 @@ pub struct FrameFormat {
     pub height: u32,
     /// Their own rate, before retiming.
     pub fps: Fps,
+    /// How they are brought to another ratio.
+    pub fit: Fit,
 }
 
 /// The finished clip.
@@ -157,7 +159,12 @@ impl Encoder {
         output: &Path,
     ) -> Result<Self, MediaFailure> {
         clip.check()?;
-        let FrameFormat { width, height, fps } = frames;
+        let FrameFormat {
+            width,
+            height,
+            fps,
+            fit,
+        } = frames;
         if width == 0 || height == 0 || fps.frames == 0 || fps.seconds == 0 {
             return Err(usage(format!("no frames can be {width}×{height} at {fps} fps")));
         }
@@ -167,7 +174,7 @@ impl Encoder {
         ));
         let to_size = match (width, height) == (clip.width, clip.height) {
             true => format!("scale={},setsar=1", &TO_VIDEO[1..]),
-            false => fit_filters(Fit::Cover, clip.width, clip.height, TO_VIDEO),
+            false => fit_filters(fit, clip.width, clip.height, TO_VIDEO),
         };
         let mut filters = vec![to_size, "format=yuv420p".to_owned()];
         if (fps.frames, fps.seconds) != (clip.fps, 1) {

@@ -36,6 +36,13 @@ pub enum Fit {
     Cover,
     /// Change the ratio.
     Stretch,
+    /// Cut to the ratio of this size as [`Fit::Cover`] does, then change it to the one asked for.
+    CutTo {
+        /// Its width.
+        width: u32,
+        /// Its height.
+        height: u32,
+    },
 }
 
 /// Frames per second, as a fraction.
@@ -222,17 +229,17 @@ impl Iterator for FrameReader {
 /// The filters that bring any picture to a size; `scale` are further options of the scaling.
 pub(crate) fn fit_filters(fit: Fit, width: u32, height: u32, scale: &str) -> String {
     let scaled = format!("scale={width}:{height}:flags=bicubic+accurate_rnd{scale},setsar=1");
-    match fit {
-        // Cutting first leaves less to scale.
-        Fit::Cover => {
-            let (across, down) = (
-                format!("min(iw,round(ih*{width}/{height}))"),
-                format!("min(ih,round(iw*{height}/{width}))"),
-            );
-            format!("crop=w='{across}':h='{down}',{scaled}")
-        }
-        Fit::Stretch => scaled,
-    }
+    let (width, height) = match fit {
+        Fit::Cover => (width, height),
+        Fit::CutTo { width, height } => (width, height),
+        Fit::Stretch => return scaled,
+    };
+    // Cutting first leaves less to scale.
+    let (across, down) = (
+        format!("min(iw,round(ih*{width}/{height}))"),
+        format!("min(ih,round(iw*{height}/{width}))"),
+    );
+    format!("crop=w='{across}':h='{down}',{scaled}")
 }
 
 /// ffmpeg's way to write a time.

@@ -25,7 +25,7 @@ use kinora_domain::{
 use kinora_media::{
     Toolbox, ToolboxOptions,
     compose::{ClipOptions, Encoder, FrameFormat},
-    frames::Fps,
+    frames::{Fit, Fps},
     sandbox::Launcher,
 };
 use kinora_store::{
@@ -454,6 +454,7 @@ fn encode(kinora: &Path, width: u32, height: u32) -> Any<f64> {
         width,
         height,
         fps: Fps::new(30),
+        fit: Fit::Cover,
     };
     let clip = ClipOptions::new(width, height, FRAMES);
     let mut encoder = Encoder::start(&toolbox, format, clip, &folder.path().join("clip.mp4"))?;

@@ -7,7 +7,9 @@
 use std::{io, net::SocketAddr, sync::Arc, thread::available_parallelism, time::Duration};
 
 use kinora_domain::WorkerId;
-use kinora_engine::{Engine, TestPattern, TestPatternOptions};
+use kinora_engine::{
+    Engine, EngineError, OpenCheckpointError, TestPattern, TestPatternOptions, WanEngine, WanOptions,
+};
 use kinora_media::{
     ChildLimits, Toolbox, ToolboxError, ToolboxOptions,
     fetch::{FetchError, FetchPolicy, Fetcher},
@@ -28,7 +30,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{Config, EngineName, MediaConfig, ServerConfig},
+    config::{Config, EngineConfig, EngineName, MediaConfig, ServerConfig},
     http::{
         App, AppParts, HttpSettings, files::Signer, first_visit::FirstVisit, idempotency::InFlight,
         rate::Rates,
@@ -92,6 +94,9 @@ pub enum ComposeError {
     /// The client for users' URLs.
     #[error(transparent)]
     Fetcher(#[from] FetchError),
+    /// The model's files.
+    #[error(transparent)]
+    Checkpoint(#[from] OpenCheckpointError),
     /// The worker.
     #[error(transparent)]
     Worker(#[from] WorkerError),
@@ -102,11 +107,13 @@ pub enum ComposeError {
 
 impl Node {
     /// Opens the parts, the slow ones beside each other.
-    pub async fn open(config: &Config, dir: &DataDir, engine: EngineName) -> Result<Node, ComposeError> {
+    pub async fn open(config: &Config, dir: &DataDir) -> Result<Node, ComposeError> {
         let media = config.media.clone();
         let finding = tokio::task::spawn_blocking(move || open_toolbox(&media));
         let media = config.media.clone();
         let fetching = tokio::task::spawn_blocking(move || open_fetcher(&media));
+        let engine = config.engine.clone();
+        let checking = tokio::task::spawn_blocking(move || engine_factory(&engine));
         let opening = tokio::task::spawn_blocking({
             let dir = dir.clone();
             move || Ok::<_, StoreError>((open_store(&dir)?, Blobs::open(&dir.blobs())?))
@@ -117,7 +124,7 @@ impl Node {
             blobs: Arc::new(blobs),
             toolbox: finding.await??,
             fetcher: fetching.await??,
-            engines: vec![engine_factory(engine)],
+            engines: vec![checking.await??],
             dir: dir.clone(),
         })
     }
@@ -171,6 +178,16 @@ impl Node {
             metrics,
             clock: now,
         }))
+    }
+
+    /// The names of its engines, for people.
+    pub fn engine_names(&self) -> String {
+        let names: Vec<String> = self
+            .engines
+            .iter()
+            .map(|engine| engine.offer.id.to_string())
+            .collect();
+        names.join(", ")
     }
 
     /// The worker of this process.
@@ -310,13 +327,44 @@ pub fn open_fetcher(config: &MediaConfig) -> Result<Fetcher, ComposeError> {
     Ok(Fetcher::new(policy)?)
 }
 
-/// Builds engines of that name.
-pub fn engine_factory(name: EngineName) -> EngineFactory {
-    match name {
-        EngineName::TestPattern => EngineFactory {
-            offer: TestPattern::new(TestPatternOptions::default()).offer().clone(),
-            build: Arc::new(|| Ok(Box::new(TestPattern::new(TestPatternOptions::default())))),
-        },
+/// Builds engines of the kind that is configured. Blocks: a checkpoint is checked, tensor by tensor.
+pub fn engine_factory(config: &EngineConfig) -> Result<EngineFactory, OpenCheckpointError> {
+    match config.name {
+        EngineName::Wan => {
+            let options = wan_options(config);
+            let offer = WanEngine::open(options.clone())?.offer().clone();
+            Ok(EngineFactory::new(offer, move || {
+                let engine = WanEngine::open(options.clone()).map_err(|error| EngineError::Unavailable {
+                    detail: kinora_media::chain(&error).to_string(),
+                })?;
+                Ok(Box::new(engine))
+            }))
+        }
+        EngineName::TestPattern => {
+            let offer = TestPattern::new(TestPatternOptions::default()).offer().clone();
+            Ok(EngineFactory::new(offer, || {
+                Ok(Box::new(TestPattern::new(TestPatternOptions::default())))
+            }))
+        }
+    }
+}
+
+/// What our own engine is told.
+pub fn wan_options(config: &EngineConfig) -> WanOptions {
+    let EngineConfig {
+        name: _,
+        checkpoint,
+        memory_bytes,
+        steps,
+        guidance,
+        pixels,
+    } = config.clone();
+    WanOptions {
+        checkpoint,
+        memory_budget: memory_bytes,
+        steps,
+        guidance,
+        area: pixels,
     }
 }
 

@@ -49,8 +49,8 @@ pub struct Config {
     pub url_life_ms: u64,
     /// ffmpeg and users' URLs.
     pub media: MediaConfig,
-    /// Which engine makes the videos; `None` where the operator has not said.
-    pub engine: Option<EngineName>,
+    /// Which engine makes the videos, and how.
+    pub engine: EngineConfig,
     /// Generations that this process makes at once.
     pub slots: usize,
     /// What is logged, and how.
@@ -138,28 +138,41 @@ pub struct MediaConfig {
     pub fetch_timeout_ms: u64,
 }
 
+/// Which engine makes the videos, and how. `None` leaves a number to the checkpoint.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EngineConfig {
+    /// Which one.
+    pub name: EngineName,
+    /// The folder of a checkpoint; none for the one that is part of the program.
+    pub checkpoint: Option<PathBuf>,
+    /// About how much memory weights and frames may take.
+    pub memory_bytes: Option<u64>,
+    /// Steps of the model for a clip.
+    pub steps: Option<usize>,
+    /// How far it leans towards the prompt.
+    pub guidance: Option<f32>,
+    /// Pixels of a frame that the model makes.
+    pub pixels: Option<usize>,
+}
+
 /// An engine that can be configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EngineName {
+    /// The Wan models, run here.
+    Wan,
     /// A moving pattern that shows the request and its inputs.
     TestPattern,
 }
 
 impl EngineName {
     /// All of them.
-    pub const ALL: [EngineName; 1] = [EngineName::TestPattern];
+    pub const ALL: [EngineName; 2] = [EngineName::Wan, EngineName::TestPattern];
 
     /// The name in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
+            EngineName::Wan => "wan",
             EngineName::TestPattern => "test-pattern",
-        }
-    }
-
-    /// What it is, for people who have to choose.
-    pub fn summary(self) -> &'static str {
-        match self {
-            EngineName::TestPattern => "a moving pattern that shows the request; for trying and testing",
         }
     }
 }
@@ -218,7 +231,7 @@ impl Config {
             },
             url_life_ms: reader.number("urls.life_hours", 1..=24 * 365) * HOUR_MS,
             media: MediaConfig::read(reader),
-            engine: read_engine(reader),
+            engine: EngineConfig::read(reader),
             slots: to_usize(reader.number("worker.slots", 0..=64)),
             log: LogConfig::read(reader),
         }
@@ -327,6 +340,31 @@ impl MediaConfig {
     }
 }
 
+impl EngineConfig {
+    fn read(reader: &mut Reader) -> EngineConfig {
+        let names = EngineName::ALL.map(|name| format!("{:?}", name.as_str()));
+        EngineConfig {
+            name: reader.text("engine.name", &names.join(", "), |text| {
+                EngineName::ALL.into_iter().find(|name| name.as_str() == text)
+            }),
+            checkpoint: reader.text(
+                "engine.checkpoint",
+                "the folder of a checkpoint, or nothing",
+                |text| optional(text, |text| Some(PathBuf::from(text))),
+            ),
+            memory_bytes: unless_zero(reader.number("engine.memory_mib", 0..=16 * 1024 * 1024))
+                .map(|mib| mib * MIB),
+            steps: unless_zero(reader.number("engine.steps", 0..=1000)).map(to_usize),
+            guidance: reader.text("engine.guidance", "a number from 1 to 30, or nothing", |text| {
+                optional(text, |text| {
+                    text.parse().ok().filter(|scale| (1.0..=30.0).contains(scale))
+                })
+            }),
+            pixels: unless_zero(reader.number("engine.pixels", 0..=4_000_000)).map(to_usize),
+        }
+    }
+}
+
 impl LogConfig {
     fn read(reader: &mut Reader) -> LogConfig {
         LogConfig {
@@ -366,18 +404,6 @@ fn read_prices(reader: &mut Reader) -> PriceTable {
         billed_input_ms_max: unless_zero(reader.number("prices.billed_input_s_max", 0..=3600))
             .map(|s| s * 1000),
     }
-}
-
-fn read_engine(reader: &mut Reader) -> Option<EngineName> {
-    let names: Vec<String> = EngineName::ALL
-        .iter()
-        .map(|name| format!("{:?}", name.as_str()))
-        .collect();
-    reader.text("engine.name", &names.join(", "), |text| {
-        optional(text, |text| {
-            EngineName::ALL.into_iter().find(|name| name.as_str() == text)
-        })
-    })
 }
 
 fn per_minute(reader: &mut Reader, key: &'static str) -> NonZeroU32 {

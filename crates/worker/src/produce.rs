@@ -189,12 +189,18 @@ impl ClipSink for Sink<'_> {
     fn begin(&mut self, format: FrameFormat) -> Result<(), SinkError> {
         self.check_wanted()?;
         let Order { spec, inputs, .. } = self.order;
-        let FrameFormat { width, height, fps } = format;
+        let FrameFormat {
+            width,
+            height,
+            fps,
+            fit,
+        } = format;
         let options = self.options(Track::of_frames(spec, &inputs.media), (width, height));
         let frames = compose::FrameFormat {
             width,
             height,
             fps: Fps::new(fps),
+            fit,
         };
         let encoder = Encoder::start(&inputs.toolbox, frames, options, self.output).map_err(unwritten)?;
         self.taken = Taken::Frames(Box::new(encoder));

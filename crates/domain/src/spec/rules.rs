@@ -5,7 +5,7 @@
 //! five mistakes hears of all five.
 
 use crate::{
-    catalog::{FeatureOffer, REFERENCES_MAX},
+    catalog::{FeatureOffer, REFERENCES_MAX, Start},
     feature::{Feature, Present, infer},
     frame_size::{AspectRatio, Resolution},
     input::Source,
@@ -37,6 +37,7 @@ pub(super) fn parse(mut draft: Draft, rules: &SpecRules<'_>) -> Result<Generatio
     check_members(&draft, feature, &mut found);
     check_references(&draft, feature, &offer, &mut found);
     check_audio_input(&draft, &offer, &mut found);
+    check_start(&draft, &offer, &mut found);
 
     let aspect_ratio = read_aspect_ratio(&draft, &offer, &mut found);
     let resolution = read_resolution(&draft, &offer, &mut found);
@@ -329,6 +330,19 @@ fn check_references(draft: &Draft, feature: Feature, offer: &FeatureOffer, found
             );
         }
     }
+    let has_edit_image = draft.reference_image.is_some() || images > 0;
+    if feature == Feature::EditVideo && has_edit_image && offer.reference_images_max == 0 {
+        let field = if draft.reference_image.is_some() {
+            "reference_image_url"
+        } else {
+            "reference_image_urls"
+        };
+        found.add(
+            "V-26",
+            field,
+            format!("is not taken by this engine; drop {field}"),
+        );
+    }
     if feature != Feature::Reference || images > REFERENCES_MAX || videos > REFERENCES_MAX {
         return;
     }
@@ -361,6 +375,29 @@ fn check_references(draft: &Draft, feature: Feature, offer: &FeatureOffer, found
             ),
         );
     }
+}
+
+/// What the clip starts from, where the engine does not do all of a feature.
+fn check_start(draft: &Draft, offer: &FeatureOffer, found: &mut Violations) {
+    let (image, end_image) = (draft.image.is_some(), draft.end_image.is_some());
+    let (start, field) = match (offer.feature, image, draft.video.is_some(), end_image) {
+        (Feature::Reference | Feature::EditVideo, ..) => return,
+        (_, false, false, _) => (Start::Text, "image_url"),
+        (_, true, _, false) => (Start::FirstFrame, "image_url"),
+        (_, true, _, true) => (Start::FirstAndLastFrame, "end_image_url"),
+        (_, false, true, false) => (Start::Clip, "video_url"),
+        (_, false, true, true) => (Start::ClipAndLastFrame, "end_image_url"),
+    };
+    if offer.starts.contains(&start) || !Start::of_feature(offer.feature).contains(&start) {
+        return;
+    }
+    let starts: Vec<&str> = offer.starts.iter().map(|start| start.as_str()).collect();
+    let starts = names(&starts);
+    let message = match start {
+        Start::Text => format!("is required: this engine starts from {starts}, not from text alone"),
+        _ => format!("makes this a clip from {start}, which is beyond this engine; it starts from {starts}"),
+    };
+    found.add("V-26", field, message);
 }
 
 fn check_audio_input(draft: &Draft, offer: &FeatureOffer, found: &mut Violations) {

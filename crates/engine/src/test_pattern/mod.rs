@@ -22,6 +22,7 @@ use std::{
 };
 
 use kinora_domain::{GenerationSpec, OUTPUT_FPS, Offer, Stage};
+use kinora_media::frames::Fit;
 
 use crate::{
     Engine, EngineError, EngineProgress, Made,
@@ -103,7 +104,10 @@ impl TestPattern {
     /// A well-behaved one, or one that fails as the options say.
     pub fn new(options: TestPatternOptions) -> TestPattern {
         TestPattern {
-            offer: Offer::unlimited(TestPattern::OFFER),
+            offer: Offer::unlimited(
+                TestPattern::OFFER,
+                "A moving pattern that shows the request and its inputs. For tests and for trying the API.",
+            ),
             options,
         }
     }
@@ -131,6 +135,7 @@ impl Engine for TestPattern {
             width: inputs.size.width,
             height: inputs.size.height,
             fps: OUTPUT_FPS,
+            fit: Fit::Cover,
         })?;
         for frame in 0..num_frames {
             let fraction = frame as f32 / num_frames as f32;

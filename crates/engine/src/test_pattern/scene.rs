@@ -1,11 +1,11 @@
 //! What is to be seen, frame by frame, for each of the workflows.
 
 use kinora_domain::{FrameSize, GenerationSpec, Member, OUTPUT_FPS, Workflow};
-use kinora_media::frames::Frame;
+use kinora_media::frames::{Fit, Frame};
 
 use crate::{
     EngineError,
-    inputs::{ClipReader, InputMedium, Inputs, frames_in},
+    inputs::{ClipReader, InputMedium, Inputs, Part, frames_in},
 };
 
 use super::{
@@ -85,16 +85,24 @@ impl<'a> Scene<'a> {
         inputs: &'a Inputs,
         medium: &'a InputMedium,
     ) -> Result<(), EngineError> {
-        let FrameSize { width, height } = inputs.size;
+        let part = |max_frames| Part {
+            size: inputs.size,
+            fit: Fit::Cover,
+            fps: OUTPUT_FPS,
+            start_ms: 0,
+            max_frames,
+        };
         match medium.member {
             Member::Image => {
-                let picture = medium.image(&inputs.toolbox, width, height)?;
+                let picture = medium.image(&inputs.toolbox, inputs.size, Fit::Cover)?;
                 self.opening = Some(Opening { picture, at_frame: 0 });
             }
-            Member::EndImage => self.closing = Some(medium.image(&inputs.toolbox, width, height)?),
+            Member::EndImage => {
+                self.closing = Some(medium.image(&inputs.toolbox, inputs.size, Fit::Cover)?)
+            }
             Member::Video => {
                 let frames = frames_in(medium.facts.duration_ms().unwrap_or(0)).min(self.num_frames);
-                let reader = medium.frames(&inputs.toolbox, inputs.size, OUTPUT_FPS, frames)?;
+                let reader = medium.frames(&inputs.toolbox, part(frames))?;
                 self.footage = match spec.workflow {
                     Workflow::Edit { .. } => Footage::Edited(reader),
                     Workflow::Text { .. }
@@ -130,9 +138,18 @@ impl<'a> Scene<'a> {
             .layout
             .thumbnail(medium.facts.size().unwrap_or((1, 1)), count);
         let picture = if medium.member.takes_image() {
-            medium.image(&inputs.toolbox, size.width, size.height)?
+            medium.image(&inputs.toolbox, size, Fit::Cover)?
         } else {
-            let mut reader = medium.frames(&inputs.toolbox, size, OUTPUT_FPS, 1)?;
+            let mut reader = medium.frames(
+                &inputs.toolbox,
+                Part {
+                    size,
+                    fit: Fit::Cover,
+                    fps: OUTPUT_FPS,
+                    start_ms: 0,
+                    max_frames: 1,
+                },
+            )?;
             reader.next_frame()?.ok_or_else(|| EngineError::InvalidInput {
                 member: medium.member,
                 message: "has no pictures".to_owned(),

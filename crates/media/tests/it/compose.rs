@@ -79,7 +79,12 @@ fn a_clip_keeps_the_contract_from_any_frames() {
         let folder = Folder::new();
         let output = folder.path("clip.mp4");
         let options = ClipOptions::new(clip_width, clip_height, num_frames);
-        let frames = FrameFormat { width, height, fps };
+        let frames = FrameFormat {
+            width,
+            height,
+            fps,
+            fit: Fit::Cover,
+        };
         let encoded = encode(&toolbox, frames, count, options, &output, |_| [200, 30, 30]);
         assert_eq!(encoded.num_frames, num_frames);
         assert_eq!(encoded.bytes, fs::metadata(&output).unwrap().len());
@@ -101,6 +106,7 @@ fn every_preset_gives_the_same_profile() {
             width: 320,
             height: 240,
             fps: Fps::new(30),
+            fit: Fit::Cover,
         };
         encode(&toolbox, frames, 30, options, &output, |number| {
             [number as u8 * 8, 0, 0]
@@ -119,6 +125,7 @@ fn frames_are_retimed_held_and_cut() {
         width: 64,
         height: 64,
         fps: Fps::new(16),
+        fit: Fit::Cover,
     };
     let red_then_blue = |number: u32| if number < 16 { [255, 0, 0] } else { [0, 0, 255] };
     encode(
@@ -156,6 +163,7 @@ fn colours_survive() {
                 width: frame_size,
                 height: frame_size,
                 fps: Fps::new(30),
+                fit: Fit::Cover,
             };
             encode(
                 &toolbox,
@@ -240,6 +248,7 @@ fn sound_and_picture_stay_together() {
             width: 320,
             height: 240,
             fps: Fps::new(30),
+            fit: Fit::Cover,
         };
         encode(&toolbox, frames, 90, options, &output, |number| {
             if number < 30 { [0; 3] } else { [255; 3] }
@@ -370,6 +379,7 @@ fn sound_is_cut_filled_or_silent() {
             width: 64,
             height: 64,
             fps: Fps::new(30),
+            fit: Fit::Cover,
         };
         encode(&toolbox, frames, 90, options, &output, |_| [9; 3]);
         check_contract(&output, 64, 64, 90);
@@ -412,6 +422,7 @@ fn misuse_is_told() {
         width: 64,
         height: 64,
         fps: Fps::new(30),
+        fit: Fit::Cover,
     };
     let start = |clip: ClipOptions| Encoder::start(&toolbox, frames, clip, &folder.path("clip.mp4"));
     assert!(matches!(
@@ -443,6 +454,7 @@ fn a_poster_decodes_to_the_first_frame() {
         width: 320,
         height: 240,
         fps: Fps::new(30),
+        fit: Fit::Cover,
     };
     encode(
         &toolbox,
@@ -472,6 +484,7 @@ fn memory_does_not_grow_with_the_clip() {
             width: 320,
             height: 240,
             fps: Fps::new(30),
+            fit: Fit::Cover,
         };
         let sound = folder.make("sound.wav", "-f lavfi -i sine=d=30");
         let options = ClipOptions {

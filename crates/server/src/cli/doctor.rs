@@ -68,10 +68,11 @@ pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
     }
 }
 
+/// The checkpoint is checked as at a start.
 fn look_at_engine(config: &Config) -> Finding {
-    match config.engine {
-        Some(engine) => good("engine", engine.to_string()),
-        None => note("engine", "none is configured: `kinora serve` will ask for one"),
+    match compose::engine_factory(&config.engine) {
+        Ok(engine) => good("engine", engine.offer.id.to_string()),
+        Err(error) => bad("engine", chain(&error)),
     }
 }
 

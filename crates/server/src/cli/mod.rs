@@ -15,6 +15,7 @@ mod doctor;
 mod failure;
 mod generate;
 mod keys;
+mod models;
 mod openapi;
 mod print;
 mod serve;
@@ -42,6 +43,9 @@ enum Verb {
     Worker(worker::Arguments),
     /// Make one video, here or on a server.
     Generate(Box<generate::Arguments>),
+    /// Checkpoints: list, show, check.
+    #[command(subcommand)]
+    Models(models::Verb),
     /// API keys: create, list, revoke.
     #[command(subcommand)]
     Key(keys::Verb),
@@ -97,6 +101,7 @@ pub fn run() -> ExitCode {
         Verb::Serve(arguments) => serve::run(&common, arguments),
         Verb::Worker(arguments) => worker::run(&common, arguments),
         Verb::Generate(arguments) => generate::run(&common, *arguments),
+        Verb::Models(verb) => models::run(&common, verb),
         Verb::Key(verb) => keys::run(&common, verb),
         Verb::Account(verb) => accounts::run(&common, verb),
         Verb::Credits(verb) => credits::run(&common, verb),

@@ -1,6 +1,6 @@
 //! `kinora serve`: the API, the worker and the housekeeping in one process, from an empty folder if need be.
 //!
-//! 1. read the configuration; no engine is chosen for the operator
+//! 1. read the configuration
 //! 2. take the data directory, listen, open the parts; make account, key and credits on the first start
 //! 3. tell where the server is, in the ready file and on standard output
 //! 4. on a signal drain: no more work is taken, what runs may finish, then the answers in flight; a second signal
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     compose::{DataDir, FreshKey, Listeners, Node, Server, first_start},
-    config::{Config, EngineName},
+    config::Config,
     logging,
 };
 
@@ -41,6 +41,9 @@ pub(super) struct Arguments {
     /// Which engine makes the videos [engine.name]
     #[arg(long, value_name = "NAME")]
     engine: Option<String>,
+    /// The folder of a Wan checkpoint [engine.checkpoint]
+    #[arg(long, value_name = "DIR")]
+    checkpoint: Option<String>,
     /// Videos made at once; 0 leaves them to `kinora worker` [worker.slots]
     #[arg(long, value_name = "N")]
     slots: Option<String>,
@@ -58,9 +61,13 @@ pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
             arguments.public_url.as_deref(),
         ),
         flag("--engine", "engine.name", arguments.engine.as_deref()),
+        flag(
+            "--checkpoint",
+            "engine.checkpoint",
+            arguments.checkpoint.as_deref(),
+        ),
         flag("--slots", "worker.slots", arguments.slots.as_deref()),
     ])?;
-    let engine = chosen_engine(&config)?;
     logging::start(&config.log);
     raise_open_files();
     let dir = DataDir::create(&config.data.dir).map_err(failed("the server cannot start"))?;
@@ -69,7 +76,7 @@ pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(failed("the runtime could not be started"))?;
-    let done = runtime.block_on(serve(&config, &dir, engine, arguments.ready_file.as_deref()));
+    let done = runtime.block_on(serve(&config, &dir, arguments.ready_file.as_deref()));
     match &done {
         // The store closes when the last task that knows it is gone.
         Ok(()) => runtime.shutdown_timeout(Duration::from_secs(2)),
@@ -78,28 +85,14 @@ pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
     done
 }
 
-/// The engine the operator has chosen. There is no default: a pattern must not be taken for a video.
-pub(super) fn chosen_engine(config: &Config) -> Outcome<EngineName> {
-    config.engine.ok_or_else(|| {
-        let engines: Vec<String> = EngineName::ALL
-            .iter()
-            .map(|engine| format!("  {engine:<14} {}", engine.summary()))
-            .collect();
-        Failure::refused(format!(
-            "no engine is configured, so nothing could make videos. Name one with --engine, \
-             KINORA_ENGINE__NAME or engine.name in a configuration file:\n{}",
-            engines.join("\n")
-        ))
-    })
-}
-
-async fn serve(config: &Config, dir: &DataDir, engine: EngineName, ready_file: Option<&Path>) -> Outcome {
+async fn serve(config: &Config, dir: &DataDir, ready_file: Option<&Path>) -> Outcome {
     const START: &str = "the server cannot start";
     let mut signals = StopSignals::catch().map_err(failed("signals cannot be caught"))?;
     let listeners = Listeners::bind(&config.server).await.map_err(failed(START))?;
-    let node = Node::open(config, dir, engine).await.map_err(failed(START))?;
+    let node = Node::open(config, dir).await.map_err(failed(START))?;
     let fresh = first_start::prepare(&*node.store, config.first_start).await;
     let fresh = fresh.map_err(failed("the first account could not be made"))?;
+    let engine = node.engine_names();
     let mut server = Server::start(config, node, listeners)
         .await
         .map_err(failed(START))?;
@@ -113,7 +106,7 @@ async fn serve(config: &Config, dir: &DataDir, engine: EngineName, ready_file: O
             path.display()
         )))?;
     }
-    greet(&server, &studio_url, dir, engine, config, fresh.as_ref());
+    greet(&server, &studio_url, dir, &engine, config, fresh.as_ref());
     drop(fresh);
 
     tokio::select! {
@@ -168,7 +161,7 @@ fn greet(
     server: &Server,
     studio_url: &str,
     dir: &DataDir,
-    engine: EngineName,
+    engine: &str,
     config: &Config,
     fresh: Option<&FreshKey>,
 ) {
@@ -189,7 +182,7 @@ fn greet(
                  {studio_url}\n\nA first video at the command line, and the answer when it is ready:\n\n  \
                  curl {url}/api/v1/generation/wan/wan-v2.7-video -H 'Authorization: Bearer {secret}' \
                  -H 'Content-Type: application/json' -H 'Prefer: wait' \
-                 -d '{{\"prompt\": \"A paper boat crosses a rain puddle\", \"resolution\": \"720p\"}}'\n",
+                 -d '{{\"prompt\": \"A red ball bounces at sunset\", \"resolution\": \"720p\"}}'\n",
                 first_start::DEFAULT_ACCOUNT
             );
         }

@@ -13,12 +13,12 @@ use super::{
     CommonArguments,
     failure::{Failure, Outcome, failed},
     flag,
-    serve::{chosen_engine, raise_open_files},
+    serve::raise_open_files,
     signals::StopSignals,
 };
 use crate::{
     compose::{DataDir, Node},
-    config::{Config, EngineName},
+    config::Config,
     logging,
 };
 
@@ -27,6 +27,9 @@ pub(super) struct Arguments {
     /// Which engine makes the videos [engine.name]
     #[arg(long, value_name = "NAME")]
     engine: Option<String>,
+    /// The folder of a Wan checkpoint [engine.checkpoint]
+    #[arg(long, value_name = "DIR")]
+    checkpoint: Option<String>,
     /// Videos made at once [worker.slots]
     #[arg(long, value_name = "N")]
     slots: Option<String>,
@@ -35,9 +38,13 @@ pub(super) struct Arguments {
 pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
     let config = common.load([
         flag("--engine", "engine.name", arguments.engine.as_deref()),
+        flag(
+            "--checkpoint",
+            "engine.checkpoint",
+            arguments.checkpoint.as_deref(),
+        ),
         flag("--slots", "worker.slots", arguments.slots.as_deref()),
     ])?;
-    let engine = chosen_engine(&config)?;
     if config.slots == 0 {
         return Err(Failure::refused(
             "a worker without slots would do nothing: worker.slots or --slots takes 1 to 64",
@@ -49,7 +56,7 @@ pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(failed("the runtime could not be started"))?;
-    let done = runtime.block_on(work(&config, &dir, engine));
+    let done = runtime.block_on(work(&config, &dir));
     match &done {
         Ok(()) => runtime.shutdown_timeout(Duration::from_secs(2)),
         Err(_) => runtime.shutdown_background(),
@@ -57,9 +64,9 @@ pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
     done
 }
 
-async fn work(config: &Config, dir: &DataDir, engine: EngineName) -> Outcome {
+async fn work(config: &Config, dir: &DataDir) -> Outcome {
     let mut signals = StopSignals::catch().map_err(failed("signals cannot be caught"))?;
-    let node = Node::open(config, dir, engine)
+    let node = Node::open(config, dir)
         .await
         .map_err(failed("the worker cannot start"))?;
     let worker = node.worker(config).map_err(failed("the worker cannot start"))?;
@@ -71,7 +78,8 @@ async fn work(config: &Config, dir: &DataDir, engine: EngineName) -> Outcome {
     // A standard output that nobody reads is no reason to stop.
     let _ = writeln!(
         stdout(),
-        "A worker makes videos with {engine} for the data in {}",
+        "A worker makes videos with {} for the data in {}",
+        node.engine_names(),
         dir.root().display()
     );
 

@@ -33,7 +33,9 @@ fn the_defaults_are_read_whole() {
     let config = load(None, &[], &[]).unwrap();
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.server.public_url, None);
-    assert_eq!(config.engine, None);
+    assert_eq!(config.engine.name, EngineName::Wan);
+    assert_eq!(config.engine.checkpoint, None);
+    assert_eq!(config.engine.guidance, None);
     assert_eq!(config.prices.credits_per_second_1080p, 15);
     assert_eq!(config.prices.billed_input_ms_max, None);
     assert_eq!(config.media.sandbox, SandboxPolicy::Required);
@@ -87,7 +89,7 @@ fn text_becomes_what_the_key_is() {
         config.server.public_url.as_deref(),
         Some("https://videos.example")
     );
-    assert_eq!(config.engine, Some(EngineName::TestPattern));
+    assert_eq!(config.engine.name, EngineName::TestPattern);
     assert_eq!(config.data.retention_ms, None);
     let config = load(None, &[("KINORA_MEDIA__ALLOW_HOSTS", "")], &[]).unwrap();
     assert_eq!(config.media.allow_hosts, AllowedHosts::default());
@@ -145,7 +147,12 @@ fn refusals_name_key_value_source_and_what_is_taken() {
         &[("KINORA_QUEUE__LEAS_MS", "1")],
         "queue.leas_ms in the environment variable KINORA_QUEUE__LEAS_MS",
     );
-    check(None, &[("KINORA_ENGINE__NAME", "wan")], "engine.name = \"wan\"");
+    check(None, &[("KINORA_ENGINE__NAME", "")], "engine.name = \"\"");
+    check(
+        None,
+        &[("KINORA_ENGINE__GUIDANCE", "0.5")],
+        "engine.guidance = \"0.5\"",
+    );
     check(None, &[("KINORA_LOG__LEVEL", "loud=")], "log.level = \"loud=\"");
     check(
         None,

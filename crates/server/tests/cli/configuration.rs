@@ -22,8 +22,6 @@ fn refusals_name_key_value_and_source() {
         crate::house::Said::from(command.output().unwrap()).expect(2, expected);
     };
     let engine = "[engine]\nname = \"test-pattern\"\n";
-    check("", None, &[], "no engine is configured");
-    check("", None, &[], "test-pattern");
     check("[server]\nlisten = 80", None, &[], "server.listen = 80 in ");
     check("[server]\nport = 80", None, &[], "server.port in ");
     check("[servers]\nlisten = \"x\"", None, &[], "the sections are [data]");
@@ -49,8 +47,8 @@ fn refusals_name_key_value_and_source() {
     check(
         engine,
         None,
-        &["--engine", "wan"],
-        "engine.name = \"wan\" given as --engine: takes \"test-pattern\"",
+        &["--engine", "none"],
+        "engine.name = \"none\" given as --engine: takes \"wan\", \"test-pattern\"",
     );
     check(engine, None, &["--slots", "-1"], "unexpected argument");
     // Refused before anything was made.

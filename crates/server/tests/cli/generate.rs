@@ -169,13 +169,6 @@ fn refusals_name_flag_and_member() {
     // All of it at once.
     let all = said(local(&house, &["--duration", "99", "--resolution", "4k"])).expect(2, "PROMPT");
     assert_eq!(all.err.lines().count(), 3, "{}", all.err);
-    // Here, too, no engine is chosen unasked.
-    let none = kinora()
-        .args(["generate", "x"])
-        .current_dir(house.folder.path())
-        .output()
-        .unwrap();
-    Said::from(none).expect(2, "no engine is configured");
 }
 
 #[test]

@@ -10,4 +10,5 @@ mod money;
 mod stops;
 mod stumbles;
 mod support;
+mod wan;
 mod workflows;

@@ -243,7 +243,7 @@ async fn an_engine_that_hears_late_does_not_keep_the_client_waiting() {
     let world = World::new().await;
     let built = Arc::new(AtomicU32::new(0));
     let count = Arc::clone(&built);
-    let offer = Offer::unlimited("deaf");
+    let offer = Offer::unlimited("deaf", "Does not hear.");
     let factory = EngineFactory::new(offer.clone(), move || {
         count.fetch_add(1, Ordering::SeqCst);
         Ok(Box::new(Deaf(offer.clone())))

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use kinora_domain::{Draft, Generation, Offer, Source, Status, Success};
 use kinora_engine::{ClipSink, Engine, EngineError, EngineProgress, FrameFormat, Inputs, Made};
+use kinora_media::frames::Fit;
 use kinora_worker::EngineFactory;
 
 use crate::support::{
@@ -341,6 +342,7 @@ impl Engine for OtherEngine {
                     width: 320,
                     height: 180,
                     fps: 16,
+                    fit: Fit::Cover,
                 };
                 clip.begin(format)?;
                 for _ in 0..inputs.duration_ms * 16 / 1000 {
@@ -357,7 +359,7 @@ impl Engine for OtherEngine {
 
 async fn check_other(hand_over: HandOver, warned: &[&str], look: impl FnOnce(&Path)) {
     let world = World::new().await;
-    let offer = Offer::unlimited("other");
+    let offer = Offer::unlimited("other", "Another one.");
     let factory = EngineFactory::new(offer.clone(), move || {
         Ok(Box::new(OtherEngine {
             offer: offer.clone(),

@@ -12,7 +12,6 @@ use crate::{
     cli::{
         failure::{Failure, Outcome, failed},
         print::tell,
-        serve::chosen_engine,
         signals::StopSignals,
     },
     compose::{engine_factory, open_fetcher, open_toolbox},
@@ -21,7 +20,7 @@ use crate::{
 
 /// Makes the video in this process; the path it lies at in the end.
 pub(super) async fn generate(config: &Config, request: Request, output: Option<PathBuf>) -> Outcome<PathBuf> {
-    let engine = engine_factory(chosen_engine(config)?);
+    let engine = engine_factory(&config.engine).map_err(failed("the video cannot be made"))?;
     let mut signals = StopSignals::catch().map_err(failed("signals cannot be caught"))?;
     let toolbox = open_toolbox(&config.media).map_err(failed("media cannot be made"))?;
     let fetcher = open_fetcher(&config.media).map_err(failed("media cannot be made"))?;

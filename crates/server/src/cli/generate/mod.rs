@@ -76,6 +76,15 @@ pub(super) struct Arguments {
     /// The engine that makes it here [engine.name]
     #[arg(long, value_name = "NAME", conflicts_with = "server")]
     engine: Option<String>,
+    /// The folder of a Wan checkpoint [engine.checkpoint]
+    #[arg(long, value_name = "DIR", conflicts_with = "server")]
+    checkpoint: Option<String>,
+    /// Steps of the model [engine.steps]
+    #[arg(long, value_name = "N", conflicts_with = "server")]
+    steps: Option<String>,
+    /// How far to lean towards the prompt [engine.guidance]
+    #[arg(long, value_name = "SCALE", conflicts_with = "server")]
+    guidance: Option<String>,
     /// Have a server make it
     #[arg(long, value_name = "URL")]
     server: Option<String>,
@@ -110,7 +119,16 @@ pub(super) enum Medium {
 }
 
 pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
-    let config = common.load([flag("--engine", "engine.name", arguments.engine.as_deref())])?;
+    let config = common.load([
+        flag("--engine", "engine.name", arguments.engine.as_deref()),
+        flag(
+            "--checkpoint",
+            "engine.checkpoint",
+            arguments.checkpoint.as_deref(),
+        ),
+        flag("--steps", "engine.steps", arguments.steps.as_deref()),
+        flag("--guidance", "engine.guidance", arguments.guidance.as_deref()),
+    ])?;
     logging::start(&config.log);
     if arguments.api_key.is_some() && arguments.server.is_none() {
         return Err(Failure::refused(
@@ -167,6 +185,9 @@ impl Request {
             no_prompt_expansion,
             output: _,
             engine: _,
+            checkpoint: _,
+            steps: _,
+            guidance: _,
             server: _,
             api_key: _,
         } = arguments;

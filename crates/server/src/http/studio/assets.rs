@@ -4,51 +4,51 @@ use super::Asset;
 
 pub(super) const ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/code-DOyeletH.css",
+        path: "assets/code-BrJUe4oq.css",
         content_type: "text/css; charset=utf-8",
-        etag: "W/\"c8426c8f2d3f55a7\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/code-DOyeletH.css"),
+        etag: "W/\"910e4f57ec029d02\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/code-BrJUe4oq.css"),
         gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/code-DOyeletH.css.gz"
+            "../../../../../studio/dist/assets/code-BrJUe4oq.css.gz"
         )),
         brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/code-DOyeletH.css.br"
+            "../../../../../studio/dist/assets/code-BrJUe4oq.css.br"
         )),
     },
     Asset {
-        path: "assets/code-DbEinE8l.js",
+        path: "assets/code-C0gWUie7.js",
         content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"5997f2a11306ea83\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/code-DbEinE8l.js"),
+        etag: "W/\"cb3dd2d144a124d4\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/code-C0gWUie7.js"),
         gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/code-DbEinE8l.js.gz"
+            "../../../../../studio/dist/assets/code-C0gWUie7.js.gz"
         )),
         brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/code-DbEinE8l.js.br"
+            "../../../../../studio/dist/assets/code-C0gWUie7.js.br"
         )),
     },
     Asset {
-        path: "assets/docs-CTdyBypw.css",
+        path: "assets/docs-D7qui1Bx.js",
+        content_type: "text/javascript; charset=utf-8",
+        etag: "W/\"9835ce44c48ed3f1\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/docs-D7qui1Bx.js"),
+        gzip: Some(include_bytes!(
+            "../../../../../studio/dist/assets/docs-D7qui1Bx.js.gz"
+        )),
+        brotli: Some(include_bytes!(
+            "../../../../../studio/dist/assets/docs-D7qui1Bx.js.br"
+        )),
+    },
+    Asset {
+        path: "assets/docs-V0KMFfwv.css",
         content_type: "text/css; charset=utf-8",
-        etag: "W/\"9519d16f57ab54fa\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/docs-CTdyBypw.css"),
+        etag: "W/\"2c6c41fd800ca0dc\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/docs-V0KMFfwv.css"),
         gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/docs-CTdyBypw.css.gz"
+            "../../../../../studio/dist/assets/docs-V0KMFfwv.css.gz"
         )),
         brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/docs-CTdyBypw.css.br"
-        )),
-    },
-    Asset {
-        path: "assets/docs-D_ZVasbN.js",
-        content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"f717b9b64ae0749d\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/docs-D_ZVasbN.js"),
-        gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/docs-D_ZVasbN.js.gz"
-        )),
-        brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/docs-D_ZVasbN.js.br"
+            "../../../../../studio/dist/assets/docs-V0KMFfwv.css.br"
         )),
     },
     Asset {
@@ -64,33 +64,33 @@ pub(super) const ASSETS: &[Asset] = &[
         )),
     },
     Asset {
-        path: "assets/studio-BGPqhK86.css",
-        content_type: "text/css; charset=utf-8",
-        etag: "W/\"17d1c05a975e52ea\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/studio-BGPqhK86.css"),
+        path: "assets/studio-DEx01hAE.js",
+        content_type: "text/javascript; charset=utf-8",
+        etag: "W/\"2404fedad2eaa8db\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/studio-DEx01hAE.js"),
         gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/studio-BGPqhK86.css.gz"
+            "../../../../../studio/dist/assets/studio-DEx01hAE.js.gz"
         )),
         brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/studio-BGPqhK86.css.br"
+            "../../../../../studio/dist/assets/studio-DEx01hAE.js.br"
         )),
     },
     Asset {
-        path: "assets/studio-DwpYnpZ0.js",
-        content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"5d6e52fdc0e94d4d\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/studio-DwpYnpZ0.js"),
+        path: "assets/studio-n3dwOU4C.css",
+        content_type: "text/css; charset=utf-8",
+        etag: "W/\"ccc30d3d5908c624\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/studio-n3dwOU4C.css"),
         gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/studio-DwpYnpZ0.js.gz"
+            "../../../../../studio/dist/assets/studio-n3dwOU4C.css.gz"
         )),
         brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/studio-DwpYnpZ0.js.br"
+            "../../../../../studio/dist/assets/studio-n3dwOU4C.css.br"
         )),
     },
     Asset {
         path: "docs.html",
         content_type: "text/html; charset=utf-8",
-        etag: "W/\"c577bc9dbbd22c61\"",
+        etag: "W/\"cb642301d31f10b1\"",
         plain: include_bytes!("../../../../../studio/dist/docs.html"),
         gzip: Some(include_bytes!("../../../../../studio/dist/docs.html.gz")),
         brotli: Some(include_bytes!("../../../../../studio/dist/docs.html.br")),
@@ -98,7 +98,7 @@ pub(super) const ASSETS: &[Asset] = &[
     Asset {
         path: "studio.html",
         content_type: "text/html; charset=utf-8",
-        etag: "W/\"2c21a0483458cbce\"",
+        etag: "W/\"0cb1ded981fac135\"",
         plain: include_bytes!("../../../../../studio/dist/studio.html"),
         gzip: Some(include_bytes!("../../../../../studio/dist/studio.html.gz")),
         brotli: Some(include_bytes!("../../../../../studio/dist/studio.html.br")),

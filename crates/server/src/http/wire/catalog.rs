@@ -23,10 +23,22 @@ pub struct ModelView {
     pub endpoint: String,
     /// Where to post to for a stream of events.
     pub sse_endpoint: String,
+    /// The engines that make its videos, in order of preference.
+    pub engines: Vec<EngineView>,
     /// What it can do here, and its limits.
     pub features: Vec<FeatureView>,
     /// What it costs.
     pub prices: Vec<PriceView>,
+}
+
+/// An engine that makes videos.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct EngineView {
+    /// Its name.
+    #[schema(example = "wan-mini")]
+    pub id: String,
+    /// What it is good for.
+    pub about: String,
 }
 
 /// The limits of one feature.
@@ -35,6 +47,9 @@ pub struct FeatureView {
     /// Which feature.
     #[schema(schema_with = schema::features)]
     pub feature: &'static str,
+    /// What a clip can start from.
+    #[schema(schema_with = schema::start_list)]
+    pub starts: Vec<&'static str>,
     /// Resolutions.
     #[schema(schema_with = schema::resolution_list)]
     pub resolutions: Vec<&'static str>,
@@ -94,7 +109,9 @@ impl ModelsView {
                 .iter()
                 .filter_map(|feature| offers.iter().find_map(|offer| offer.feature(*feature)));
             let limits: Vec<&FeatureOffer> = limits.collect();
+            let does_some = |offer: &&Offer| features_of(model).iter().any(|f| offer.feature(*f).is_some());
             ModelView {
+                engines: offers.iter().filter(does_some).map(EngineView::new).collect(),
                 id: model.as_str(),
                 endpoint: format!("/api/v1/generation/{model}"),
                 sse_endpoint: format!("/api/v1/generation/sse/{model}"),
@@ -108,10 +125,25 @@ impl ModelsView {
     }
 }
 
+impl EngineView {
+    fn new(offer: &Offer) -> EngineView {
+        let Offer {
+            id,
+            about,
+            features: _,
+        } = offer;
+        EngineView {
+            id: id.to_string(),
+            about: about.clone(),
+        }
+    }
+}
+
 impl FeatureView {
     fn new(offer: &FeatureOffer) -> FeatureView {
         let FeatureOffer {
             feature,
+            starts,
             resolutions,
             aspect_ratios,
             duration_s_max,
@@ -126,6 +158,7 @@ impl FeatureView {
         };
         FeatureView {
             feature: feature.as_str(),
+            starts: starts.iter().map(|start| start.as_str()).collect(),
             resolutions: resolutions.iter().map(|resolution| resolution.as_str()).collect(),
             aspect_ratios: aspect_ratios.iter().map(|aspect| aspect.as_str()).collect(),
             duration: DurationView {

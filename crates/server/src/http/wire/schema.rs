@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use kinora_domain::{AspectRatio, AudioSetting, FailureCode, Feature, Resolution, ledger::EntryType};
+use kinora_domain::{AspectRatio, AudioSetting, FailureCode, Feature, Resolution, Start, ledger::EntryType};
 use serde_json::{Value, json};
 use utoipa::{
     PartialSchema, ToSchema,
@@ -545,6 +545,12 @@ pub(super) fn audio_settings() -> Schema {
 /// Several resolutions.
 pub(super) fn resolution_list() -> Schema {
     ArrayBuilder::new().items(RefOr::from(resolutions())).into()
+}
+
+/// What clips start from.
+pub(super) fn start_list() -> Schema {
+    let words = Start::ALL.map(Start::as_str).into();
+    ArrayBuilder::new().items(RefOr::from(choice(words))).into()
 }
 
 /// Several aspect ratios.

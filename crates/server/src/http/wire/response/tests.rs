@@ -659,7 +659,10 @@ fn models_show_what_the_offers_can_do() {
         credits_per_second_1080p: 15,
         billed_input_ms_max: None,
     };
-    let all = json(&ModelsView::new(&[Offer::unlimited("test")], &prices));
+    let all = json(&ModelsView::new(
+        &[Offer::unlimited("test", "For tests.")],
+        &prices,
+    ));
     let video = &all["data"][0];
     assert_eq!(video["id"], "wan/wan-v2.7-video");
     assert_eq!(video["endpoint"], "/api/v1/generation/wan/wan-v2.7-video");

@@ -1,0 +1,62 @@
+//! A checkpoint told to people: what it is, what it does, what it takes.
+
+use kinora_wan::{Capabilities, capabilities::Family};
+
+/// Facts by their names, in the order in which they are asked.
+pub(super) fn describe(
+    name: &str,
+    capabilities: &Capabilities,
+    weights_bytes: u64,
+) -> Vec<(&'static str, String)> {
+    let defaults = &capabilities.defaults;
+    let guidance = defaults.guidance;
+    let mut facts = vec![("name", name.to_owned())];
+    facts.extend(capabilities.about.clone().map(|about| ("about", about)));
+    facts.extend([
+        ("family", family(capabilities.family).to_owned()),
+        ("starts from", capabilities.conditionings.join(", ")),
+        ("frame", sizes(capabilities)),
+        (
+            "clip",
+            format!(
+                "{} frames at {} a second at once",
+                defaults.num_frames, defaults.fps
+            ),
+        ),
+        ("steps", defaults.steps.to_string()),
+        ("shift", defaults.shift.to_string()),
+        (
+            "guidance",
+            if guidance.high_noise == guidance.low_noise {
+                guidance.high_noise.to_string()
+            } else {
+                format!(
+                    "{} at high noise, {} at low",
+                    guidance.high_noise, guidance.low_noise
+                )
+            },
+        ),
+        ("weights", format!("{:.1} MB", weights_bytes as f64 / 1e6)),
+    ]);
+    facts
+}
+
+fn sizes(capabilities: &Capabilities) -> String {
+    let defaults = &capabilities.defaults;
+    let multiple = capabilities.size_multiple;
+    if defaults.sizes.is_empty() {
+        return format!("about {} pixels, sides multiples of {multiple}", defaults.area);
+    }
+    let sizes: Vec<String> = defaults.sizes.iter().map(|[x, y]| format!("{x}x{y}")).collect();
+    sizes.join(", ")
+}
+
+fn family(family: Family) -> &'static str {
+    match family {
+        Family::Text => "text: the prompt is all there is",
+        Family::Inpaint { .. } => "inpaint: known frames stand beside the noise",
+        Family::KnownTokens => "known tokens: known frames stand in place of the noise",
+        Family::Vace => "VACE: a second stack reads a control clip",
+        Family::Sources => "sources: clips and pictures are attended to",
+    }
+}

@@ -1,0 +1,631 @@
+//! Our own engine: a spec and its inputs to a request for [`kinora_wan`], and its frames to the clip.
+//!
+//! What a workflow is for a checkpoint is decided here: at which size it works, which frames it is given, in how many runs a long
+//! clip is made ([`segments`]), and what is said about it. What the checkpoint can do at all is published as its offer ([`offer`])
+//! and refused before anything is queued.
+
+mod describe;
+mod embedded;
+mod footage;
+mod offer;
+mod segments;
+mod timeline;
+mod words;
+
+use std::{cell::RefCell, collections::VecDeque, ops::ControlFlow, path::PathBuf};
+
+use kinora_domain::{FrameSize, GenerationSpec, Member, OUTPUT_FPS, Offer, Stage, Warning, Workflow};
+use kinora_media::frames::Fit;
+use kinora_wan::{
+    Capabilities, Conditioning, Files, FrameRgb, GenerateError, Guidance, LoadError, LoadOptions, Noise,
+    Pipeline, Request, Sampling, capabilities::Family, request::Mask, request::VaceControl,
+};
+use thiserror::Error;
+
+use self::{
+    footage::Footage,
+    segments::{Segment, segments},
+    timeline::Timeline,
+};
+use crate::{
+    Engine, EngineError, EngineProgress, Made,
+    clip::{ClipSink, FrameFormat, SinkError},
+    inputs::Inputs,
+};
+
+/// The Wan models, run here.
+pub struct WanEngine {
+    offer: Offer,
+    pipeline: Pipeline,
+    options: WanOptions,
+}
+
+/// Which checkpoint is run, and how. `None` leaves a number to the checkpoint.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WanOptions {
+    /// Its folder; none for wan-mini, which is part of the program.
+    pub checkpoint: Option<PathBuf>,
+    /// About how much memory weights and frames may take, in bytes.
+    pub memory_budget: Option<u64>,
+    /// Steps of a run.
+    pub steps: Option<usize>,
+    /// How far to lean towards the prompt; 1 is not at all.
+    pub guidance: Option<f32>,
+    /// Pixels of a frame that the model makes.
+    pub area: Option<usize>,
+}
+
+/// A checkpoint that cannot be used.
+#[derive(Debug, Error)]
+#[error("the checkpoint cannot be used")]
+pub struct OpenCheckpointError(#[from] LoadError);
+
+impl WanEngine {
+    /// Checks every tensor of the checkpoint. Its weights are read when they are first needed.
+    pub fn open(options: WanOptions) -> Result<WanEngine, OpenCheckpointError> {
+        let files = match &options.checkpoint {
+            Some(folder) => Files::Folder(folder.clone()),
+            None => Files::Embedded(&embedded::WAN_MINI),
+        };
+        let load = LoadOptions {
+            memory_budget: options.memory_budget,
+            ..LoadOptions::default()
+        };
+        let pipeline = Pipeline::open(&files, load)?;
+        let capabilities = pipeline.capabilities();
+        let folder = options.checkpoint.as_deref().and_then(|path| path.file_name());
+        let named = capabilities.name.clone();
+        let name = named.or_else(|| folder.map(|name| name.to_string_lossy().into_owned()));
+        Ok(WanEngine {
+            offer: offer::offer(name.as_deref().unwrap_or("wan"), capabilities),
+            pipeline,
+            options,
+        })
+    }
+
+    /// What its checkpoint is, facts by their names.
+    pub fn describe(&self) -> Vec<(&'static str, String)> {
+        let weights = self.pipeline.weights_bytes();
+        describe::describe(&self.offer.id.0, self.pipeline.capabilities(), weights)
+    }
+
+    /// Reads all its weights, and refuses numbers that are not finite.
+    pub fn check_numbers(&self) -> Result<(), OpenCheckpointError> {
+        Ok(self.pipeline.check_numbers()?)
+    }
+}
+
+impl Engine for WanEngine {
+    fn offer(&self) -> &Offer {
+        &self.offer
+    }
+
+    fn generate(
+        &mut self,
+        spec: &GenerationSpec,
+        inputs: &Inputs,
+        clip: &mut dyn ClipSink,
+        observe: &mut dyn FnMut(EngineProgress) -> ControlFlow<()>,
+    ) -> Result<Made, EngineError> {
+        let plan = Plan::new(self.pipeline.capabilities(), &self.options, spec, inputs);
+        let mut film = Film {
+            pipeline: &mut self.pipeline,
+            plan,
+            spec,
+            inputs,
+            clip,
+            observe,
+            warnings: Vec::new(),
+        };
+        match &spec.workflow {
+            Workflow::Edit { .. } => film.edit()?,
+            Workflow::Continuation { .. } => film.go_on()?,
+            Workflow::Text { .. }
+            | Workflow::Image { .. }
+            | Workflow::FirstLast { .. }
+            | Workflow::Reference { .. } => film.start()?,
+        }
+        Ok(Made {
+            actual_prompt: None,
+            warnings: film.warnings,
+        })
+    }
+}
+
+/// The numbers of one clip.
+#[derive(Debug, Clone)]
+struct Plan {
+    /// Of the frames that the model makes.
+    size: FrameSize,
+    /// Of those frames.
+    fps: u32,
+    /// At this rate.
+    num_frames: usize,
+    /// The longest run.
+    longest: usize,
+    sampling: Sampling,
+    guidance: Guidance,
+    prompt: String,
+    negative_prompt: String,
+}
+
+impl Plan {
+    fn new(
+        capabilities: &Capabilities,
+        options: &WanOptions,
+        spec: &GenerationSpec,
+        inputs: &Inputs,
+    ) -> Plan {
+        let defaults = &capabilities.defaults;
+        let ratio = f64::from(inputs.size.width) / f64::from(inputs.size.height.max(1));
+        let [width, height] = capabilities.size_for(ratio, options.area.unwrap_or(defaults.area));
+        let size = FrameSize {
+            width: narrow(width),
+            height: narrow(height),
+        };
+        // The first frame stands at 0, so that one more fills the length.
+        let num_frames = (inputs.duration_ms as usize * defaults.fps).div_ceil(1000) + 1;
+        let negative_prompt = spec.negative_prompt.clone();
+        Plan {
+            size,
+            fps: narrow(defaults.fps),
+            num_frames,
+            longest: defaults.num_frames,
+            sampling: Sampling::Checkpoint {
+                steps: options.steps.unwrap_or(defaults.steps),
+            },
+            guidance: options.guidance.map_or(defaults.guidance, Guidance::uniform),
+            prompt: spec.prompt.clone().unwrap_or_default(),
+            negative_prompt: negative_prompt.unwrap_or_else(|| defaults.negative_prompt.clone()),
+        }
+    }
+}
+
+/// One clip being made.
+struct Film<'a> {
+    pipeline: &'a mut Pipeline,
+    plan: Plan,
+    spec: &'a GenerationSpec,
+    inputs: &'a Inputs,
+    clip: &'a mut dyn ClipSink,
+    observe: &'a mut dyn FnMut(EngineProgress) -> ControlFlow<()>,
+    warnings: Vec<Warning>,
+}
+
+/// What a run is given beside its prompt.
+struct Known<'f> {
+    /// The last frames of what there is.
+    before: &'f VecDeque<FrameRgb>,
+    /// How the whole clip ends, in its last run.
+    last: Option<FrameRgb>,
+}
+
+impl<'a> Film<'a> {
+    /// From text, pictures or references.
+    fn start(&mut self) -> Result<(), EngineError> {
+        let footage = self.footage();
+        let (mut first, last) = match &self.spec.workflow {
+            Workflow::Image { .. } => (Some(footage.picture(Member::Image)?), None),
+            Workflow::FirstLast { .. } => (
+                Some(footage.picture(Member::Image)?),
+                Some(footage.picture(Member::EndImage)?),
+            ),
+            Workflow::Text { .. }
+            | Workflow::Reference { .. }
+            | Workflow::Continuation { .. }
+            | Workflow::Edit { .. } => (None, None),
+        };
+        let references = footage.references(self.pipeline.capabilities())?;
+        self.warn_of_references(&references);
+        // What shows a picture that was stretched to the model's ratio is stretched back.
+        let fit = if first.is_some() { Fit::Stretch } else { Fit::Cover };
+        self.begin(fit)?;
+
+        let runs = self.segments(0);
+        let mut before = VecDeque::new();
+        for (index, run) in runs.iter().enumerate() {
+            let is_last = index + 1 == runs.len();
+            let last = last.clone().filter(|_| is_last);
+            let conditioning = match (index, first.take(), last) {
+                (0, Some(first), Some(last)) => Conditioning::FirstAndLast { first, last },
+                (0, Some(first), None) => Conditioning::FirstFrame(first),
+                (0, None, _) if references.is_empty() => Conditioning::Text,
+                (0, None, _) => references.conditioning(),
+                (_, _, last) => self.going_on(
+                    *run,
+                    Known {
+                        before: &before,
+                        last,
+                    },
+                ),
+            };
+            let run = Run {
+                conditioning,
+                segment: *run,
+                noise: index,
+                at: (index, runs.len()),
+            };
+            self.run(run, &mut before, &mut |frame, clip| clip.frame(&frame.data))?;
+        }
+        Ok(())
+    }
+
+    /// From a clip: its own pictures are kept as they are.
+    fn go_on(&mut self) -> Result<(), EngineError> {
+        let footage = self.footage();
+        let last = match &self.spec.workflow {
+            Workflow::Continuation { last: Some(_), .. } => Some(footage.picture(Member::EndImage)?),
+            _ => None,
+        };
+        let size = self.inputs.size;
+        self.clip.begin(FrameFormat {
+            width: size.width,
+            height: size.height,
+            fps: OUTPUT_FPS,
+            fit: Fit::Cover,
+        })?;
+        let shown = footage.show_clip(self.clip)?;
+        let (mut before, given) = footage.end_of_clip(self.plan.longest)?;
+        let mut timeline = Timeline::new(size, OUTPUT_FPS, self.plan.fps, shown, self.inputs.num_frames());
+
+        let runs = self.segments(given);
+        let mut number = given;
+        for (index, run) in runs.iter().enumerate() {
+            let last = last.clone().filter(|_| index + 1 == runs.len());
+            let conditioning = self.going_on(
+                *run,
+                Known {
+                    before: &before,
+                    last,
+                },
+            );
+            let run = Run {
+                conditioning,
+                segment: *run,
+                noise: index,
+                at: (index, runs.len()),
+            };
+            self.run(run, &mut before, &mut |frame, clip| {
+                let extents = (frame.width, frame.height);
+                timeline.push(number, extents, frame.data.clone(), clip)?;
+                number += 1;
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// A clip as the prompt changes it, part after part.
+    fn edit(&mut self) -> Result<(), EngineError> {
+        let footage = self.footage();
+        let references = footage.references(self.pipeline.capabilities())?;
+        self.begin(Fit::Stretch)?;
+        let mut source = footage.clip(self.plan.num_frames)?;
+        let parts = self.plan.num_frames.div_ceil(self.plan.longest).max(1);
+        let mut index = 0;
+        loop {
+            let mut frames = footage::take(&mut source, self.plan.longest)?;
+            let Some(last) = frames.last().cloned() else {
+                break;
+            };
+            let wanted = frames.len();
+            frames.resize(round_up(wanted), last);
+            let num_frames = frames.len();
+            let conditioning = Conditioning::Edit {
+                frames,
+                references: references.images.clone(),
+            };
+            let run = Run {
+                conditioning,
+                segment: Segment { num_frames, known: 0 },
+                // The same for every part, so that they look alike.
+                noise: 0,
+                at: (index.min(parts - 1), parts),
+            };
+            let mut left = wanted;
+            self.run(run, &mut VecDeque::new(), &mut |frame, clip| {
+                let is_padding = left == 0;
+                left = left.saturating_sub(1);
+                if is_padding {
+                    Ok(())
+                } else {
+                    clip.frame(&frame.data)
+                }
+            })?;
+            index += 1;
+        }
+        if index > 1 {
+            self.warn_of_segments(index);
+        }
+        Ok(())
+    }
+
+    /// Makes the frames of one run: each new one is shown, and the last ones are left in `before`.
+    fn run(
+        &mut self,
+        run: Run,
+        before: &mut VecDeque<FrameRgb>,
+        show: &mut dyn FnMut(&FrameRgb, &mut dyn ClipSink) -> Result<(), SinkError>,
+    ) -> Result<(), EngineError> {
+        let Run {
+            conditioning,
+            segment: Segment { num_frames, known },
+            noise,
+            at,
+        } = run;
+        let plan = &self.plan;
+        let request = Request {
+            prompt: plan.prompt.clone(),
+            negative_prompt: plan.negative_prompt.clone(),
+            width: plan.size.width as usize,
+            height: plan.size.height as usize,
+            num_frames,
+            // Every run of a clip has noise of its own.
+            noise: Noise::Seed(u64::from(self.inputs.seed.get()) + ((noise as u64) << 32)),
+            sampling: plan.sampling.clone(),
+            guidance: plan.guidance,
+            conditioning,
+        };
+        let (clip, observe) = (&mut *self.clip, &mut *self.observe);
+        let mut index = 0;
+        let unshown = RefCell::new(None);
+        let mut take = |frame: FrameRgb| {
+            let is_new = index >= known;
+            index += 1;
+            if !is_new || unshown.borrow().is_some() {
+                return;
+            }
+            if let Err(error) = show(&frame, clip) {
+                *unshown.borrow_mut() = Some(error);
+            }
+            if before.len() == plan.longest {
+                before.pop_front();
+            }
+            before.push_back(frame);
+        };
+        let mut tell = |progress| match unshown.borrow().is_some() {
+            true => ControlFlow::Break(()),
+            false => observe(progress_of(progress, at)),
+        };
+        let made = self.pipeline.generate(&request, &mut take, &mut tell);
+        if let Some(error) = unshown.into_inner() {
+            return Err(error.into());
+        }
+        let warnings = made.map_err(engine_error)?.warnings;
+        self.note(warnings.into_iter().map(told).collect());
+        Ok(())
+    }
+
+    fn footage(&self) -> Footage<'a> {
+        Footage {
+            inputs: self.inputs,
+            size: self.plan.size,
+            fps: self.plan.fps,
+        }
+    }
+
+    fn begin(&mut self, fit: Fit) -> Result<(), EngineError> {
+        let FrameSize { width, height } = self.plan.size;
+        let format = FrameFormat {
+            width,
+            height,
+            fps: self.plan.fps,
+            fit,
+        };
+        self.warn_of_words();
+        Ok(self.clip.begin(format)?)
+    }
+
+    /// The runs after the first `given` frames.
+    fn segments(&mut self, given: usize) -> Vec<Segment> {
+        let capabilities = self.pipeline.capabilities();
+        let known = |made, num_frames| capabilities.continued_frames(made, num_frames);
+        let runs = segments(self.plan.num_frames, given, self.plan.longest, known);
+        if runs.len() > 1 {
+            self.warn_of_segments(runs.len());
+        }
+        runs
+    }
+
+    /// A run that goes on from what there is, towards a last frame where the clip ends with one.
+    fn going_on(&self, run: Segment, known: Known<'_>) -> Conditioning {
+        let Known { before, last } = known;
+        let frames: Vec<FrameRgb> = before.iter().cloned().collect();
+        let Some(last) = last else {
+            return Conditioning::Continue { frames };
+        };
+        match (self.pipeline.capabilities().family, frames.last().cloned()) {
+            (Family::Vace, _) | (_, None) => {
+                Conditioning::Vace(towards(&frames[frames.len() - run.known..], last, run.num_frames))
+            }
+            (_, Some(first)) => Conditioning::FirstAndLast { first, last },
+        }
+    }
+
+    fn note(&mut self, warnings: Vec<Warning>) {
+        for warning in warnings {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+    }
+
+    fn warn_of_segments(&mut self, count: usize) {
+        self.note(vec![warning(
+            "segments_chained",
+            format!("The clip is longer than the model makes at once: {count} parts follow each other."),
+        )]);
+    }
+
+    fn warn_of_words(&mut self) {
+        let words = &self.pipeline.capabilities().words;
+        let unknown = words::unknown(&self.plan.prompt, words);
+        if !unknown.is_empty() {
+            let name = self
+                .pipeline
+                .capabilities()
+                .name
+                .as_deref()
+                .unwrap_or("The model");
+            let message = format!("{name} does not know {}. {}", unknown.join(", "), self.about());
+            self.note(vec![warning("prompt_outside_world", message)]);
+        }
+    }
+
+    fn about(&self) -> String {
+        self.pipeline.capabilities().about.clone().unwrap_or_default()
+    }
+
+    fn warn_of_references(&mut self, references: &footage::References) {
+        if let Workflow::Reference {
+            multi_shots: true, ..
+        } = &self.spec.workflow
+        {
+            self.note(vec![warning(
+                "single_shot",
+                "This engine makes one shot; multi_shots had no effect.".into(),
+            )]);
+        }
+        const TRAINED: usize = 3;
+        let count = references.images.len() + references.videos.len();
+        if self.pipeline.capabilities().family == Family::Vace && count > TRAINED {
+            self.note(vec![extrapolated(count)]);
+        }
+    }
+}
+
+/// One run of the model.
+struct Run {
+    conditioning: Conditioning,
+    /// Its known frames are there already and are not shown again.
+    segment: Segment,
+    /// Which noise it starts from.
+    noise: usize,
+    /// Which run of how many.
+    at: (usize, usize),
+}
+
+/// Where the whole clip is, from where one run is. Within several, only the last one's decoding is told as such: the way to it is
+/// told as one.
+fn progress_of(progress: kinora_wan::Progress, (index, count): (usize, usize)) -> EngineProgress {
+    use kinora_wan::Stage as S;
+    let stage = match progress.stage {
+        S::Load | S::EncodeText | S::EncodeFrames => Stage::Encoding,
+        S::Denoise => Stage::Denoising,
+        S::Decode => Stage::Decoding,
+    };
+    if count <= 1 {
+        return EngineProgress {
+            stage,
+            fraction: progress.fraction,
+        };
+    }
+    let is_last = index + 1 == count;
+    let (stage, within) = match stage {
+        Stage::Decoding if is_last => (Stage::Decoding, progress.fraction),
+        Stage::Decoding => (Stage::Denoising, (index as f32 + 1.0) / count as f32),
+        Stage::Encoding if index == 0 => (Stage::Encoding, progress.fraction),
+        Stage::Encoding => (Stage::Denoising, index as f32 / count as f32),
+        _ => (
+            Stage::Denoising,
+            (index as f32 + progress.fraction) / count as f32,
+        ),
+    };
+    EngineProgress {
+        stage,
+        fraction: within,
+    }
+}
+
+/// A control clip of `num_frames` that starts with `known` frames and ends with `last`; what lies between is made.
+fn towards(known: &[FrameRgb], last: FrameRgb, num_frames: usize) -> VaceControl {
+    const GREY: u8 = 128;
+    let (width, height) = (last.width, last.height);
+    let blank = FrameRgb {
+        width,
+        height,
+        data: vec![GREY; width * height * 3],
+    };
+    let mask = |value| Mask {
+        data: vec![value; width * height],
+    };
+    let open = num_frames - known.len() - 1;
+    let mut frames = known.to_vec();
+    frames.extend(std::iter::repeat_n(blank, open));
+    frames.push(last);
+    let mut masks = vec![mask(0); known.len()];
+    masks.extend(std::iter::repeat_n(mask(255), open));
+    masks.push(mask(0));
+    VaceControl {
+        frames,
+        masks,
+        references: Vec::new(),
+        scale: 1.0,
+    }
+}
+
+/// The next length of 4n + 1.
+fn round_up(num_frames: usize) -> usize {
+    num_frames.saturating_sub(1).next_multiple_of(4) + 1
+}
+
+fn warning(code: &str, message: String) -> Warning {
+    Warning {
+        code: code.to_owned(),
+        message,
+    }
+}
+
+fn extrapolated(count: usize) -> Warning {
+    warning(
+        "references_extrapolated",
+        format!("{count} references are more than the model was trained with."),
+    )
+}
+
+fn told(said: kinora_wan::Warning) -> Warning {
+    use kinora_wan::Warning as W;
+    match said {
+        W::LongPrompt { field } => warning(
+            "prompt_cut",
+            format!("The model reads 512 tokens: the end of {field} was left out."),
+        ),
+        W::OnlyLastFrame => warning(
+            "motion_not_continued",
+            "The model goes on from the clip's last frame; it does not see how things moved.".into(),
+        ),
+        W::UntrainedLastFrame => warning(
+            "untrained_last_frame",
+            "The model was trained for first frames; it follows the last one without having learned to."
+                .into(),
+        ),
+        W::VideosAsPictures => warning(
+            "reference_video_still",
+            "Of every reference clip, one frame was taken as a picture.".into(),
+        ),
+        W::ManySources { count } => extrapolated(count),
+    }
+}
+
+fn engine_error(error: GenerateError) -> EngineError {
+    match error {
+        GenerateError::Stopped => EngineError::Stopped,
+        // A file that was there at the start and cannot be read now may be back at the next try.
+        GenerateError::Load(_) => EngineError::Unavailable {
+            detail: chain(&error),
+        },
+        GenerateError::Refused { .. } | GenerateError::Tokenize { .. } | GenerateError::Compute { .. } => {
+            EngineError::Failed {
+                detail: chain(&error),
+            }
+        }
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    kinora_media::chain(error).to_string()
+}
+
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
