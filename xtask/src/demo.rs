@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: from a fresh clone to a playable MP4, through the real HTTP API.
 //!
 //! 1. install what is missing and build the server as it is released
-//! 2. start it on empty data with the test-pattern engine
+//! 2. start it on empty data with its own small model, wan-mini
 //! 3. create a generation, poll it, download its video
 //! 4. decode the video from end to end, stop the server, remove its data
 
@@ -35,20 +35,25 @@ pub(crate) fn run() -> Outcome {
         "--bin",
         "kinora",
     ]))?;
-    let server = Server::start(&target().join("release/kinora"), &[])?;
+    let start = Instant::now();
+    let server = Server::start(&target().join("release/kinora"), "wan", &[])?;
     println!("The server answers at {}.", server.url);
     let video = make_video(&server)?;
+    println!("{:.1} s from the server's start.", start.elapsed().as_secs_f64());
+    if let Some(bytes) = server.peak_bytes() {
+        println!("The server held at most {} MB.", bytes / 1_000_000);
+    }
     server.stop()?;
-    println!("\nA video made by the test-pattern engine, which shows the request and needs no weights:");
+    println!("\nA video made by wan-mini, the small model that is part of Kinora:");
     println!("{}", video.display());
     Ok(())
 }
 
 fn make_video(server: &Server) -> Outcome<PathBuf> {
     let body = json!({
-        "prompt": "A paper boat crosses a rain puddle, macro shot, soft overcast light",
+        "prompt": "a red ball bounces on a green meadow",
         "resolution": "720p",
-        "duration": 3,
+        "duration": 5,
     });
     println!("POST {CREATE}\n{body}");
     let (status, created) = ask(

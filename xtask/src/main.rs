@@ -5,6 +5,7 @@
 
 mod bench_service;
 mod demo;
+mod eval;
 mod failure;
 mod http;
 mod openapi;
@@ -13,9 +14,11 @@ mod run;
 mod schemathesis;
 mod server;
 mod setup;
+mod studio;
 mod test;
 mod tidy;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -32,7 +35,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Install what is missing: ffmpeg, cargo-nextest, cargo-deny, rustfmt, clippy, schemathesis.
+    /// Install what is missing: ffmpeg, cargo-nextest, cargo-deny, rustfmt, clippy, schemathesis, Node, Chromium.
     Setup,
     /// Check everything: format, lints, dependencies, tidy rules, tests, the API against its description.
     Test,
@@ -41,6 +44,9 @@ enum Verb {
     /// Measure, and print a table.
     #[command(subcommand)]
     Bench(Bench),
+    /// Judge what a model makes.
+    #[command(subcommand)]
+    Eval(Eval),
     /// Check the rules of ARCHITECTURE.md and STYLE.md that a program can check.
     Tidy,
     /// Write docs/openapi.json anew from the server's own description of its API.
@@ -52,6 +58,8 @@ enum Verb {
     },
     /// Try the API of a freshly started server with generated requests.
     Schemathesis,
+    /// Build the pages of studio/ anew.
+    Studio,
 }
 
 #[derive(Subcommand)]
@@ -60,16 +68,42 @@ enum Bench {
     Service,
 }
 
+#[derive(Subcommand)]
+enum Eval {
+    /// wan-mini: colours, shapes, motions, backgrounds; installs PyTorch where PARITY_PYTHON names none.
+    Mini {
+        /// How many clips; every second one is of a combination and a phrasing that was never trained on.
+        #[arg(long, default_value_t = 320)]
+        count: u32,
+        /// Prompts of one's own, one a line: rendered, and what is seen is told.
+        #[arg(long)]
+        prompts: Option<PathBuf>,
+        /// A picture of the first clips.
+        #[arg(long)]
+        sheet: Option<PathBuf>,
+    },
+}
+
 fn main() -> ExitCode {
     let done = run::notice_interrupts().and_then(|()| match Arguments::parse().verb {
         Verb::Setup => setup::for_tests(),
         Verb::Test => test::run(),
         Verb::Demo => demo::run(),
         Verb::Bench(Bench::Service) => bench_service::run(),
+        Verb::Eval(Eval::Mini {
+            count,
+            prompts,
+            sheet,
+        }) => eval::mini(&eval::Options {
+            count,
+            prompts,
+            sheet,
+        }),
         Verb::Tidy => tidy::run(),
         Verb::Openapi => openapi::run(),
         Verb::Parity { seeds } => parity::run(&seeds),
         Verb::Schemathesis => setup::for_schemathesis().and_then(|()| schemathesis::run()),
+        Verb::Studio => studio::run(),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -17,23 +17,23 @@ pub(crate) fn run(seeds: &[u64]) -> Outcome {
         .duration_since(UNIX_EPOCH)
         .map_or(1, |since| since.as_secs() % 100_000);
     let seeds = if seeds.is_empty() { &[drawn] } else { seeds };
-    let python = python()?;
+    let python = python("parity", "fixtures/golden/requirements.txt")?;
     println!("seeds {seeds:?}");
     let script = root().join("fixtures/golden/random_parity.py");
     succeed(program(python).arg(script).args(seeds.iter().map(u64::to_string)))
 }
 
-/// A Python with PyTorch, diffusers and transformers: the one that PARITY_PYTHON names, else one made here.
-fn python() -> Outcome<PathBuf> {
+/// A Python with PyTorch, diffusers and transformers: the one that PARITY_PYTHON names, else one of this name made here.
+pub(crate) fn python(name: &str, list: &str) -> Outcome<PathBuf> {
     if let Some(named) = env::var_os("PARITY_PYTHON") {
         return Ok(named.into());
     }
-    let folder = target().join("parity-venv");
+    let folder = target().join(format!("{name}-venv"));
     let python = folder.join("bin/python");
     if !python.exists() {
         setup::make_venv(&folder)?;
     }
-    let list = root().join("fixtures/golden/requirements.txt");
+    let list = root().join(list);
     let mut pip = program(&python);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
     succeed(pip.arg("--requirement").arg(list))?;

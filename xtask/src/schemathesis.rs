@@ -22,7 +22,7 @@ const SETTINGS: &[(&str, &str)] = &[
 pub(crate) fn run() -> Outcome {
     // The same selection as the tests' build, so that nothing is compiled for a second time.
     succeed(&mut cargo(["build", "--workspace", "--bins", "--tests"]))?;
-    let server = Server::start(&target().join("debug/kinora"), SETTINGS)?;
+    let server = Server::start(&target().join("debug/kinora"), "test-pattern", SETTINGS)?;
     attack(&server)?;
     server.stop()
 }

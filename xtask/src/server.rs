@@ -29,9 +29,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `binary` with the test-pattern engine and these `KINORA_…` settings, and waits until it is ready.
-    pub(crate) fn start(binary: &Path, settings: &[(&str, &str)]) -> Outcome<Server> {
-        let process = Process::start(binary, settings)?;
+    /// Starts `binary` with this engine and these `KINORA_…` settings, and waits until it is ready.
+    pub(crate) fn start(binary: &Path, engine: &str, settings: &[(&str, &str)]) -> Outcome<Server> {
+        let process = Process::start(binary, engine, settings)?;
         Self::wait(process).map_err(|(process, failure)| {
             Failure(format!(
                 "{}; the server's last words:\n{}",
@@ -50,6 +50,14 @@ impl Server {
                 Err(format!("the server ended with {status}; its last words:\n{words}").into())
             }
         }
+    }
+
+    /// The most memory that the process has held so far, in bytes; what its children hold is theirs.
+    pub(crate) fn peak_bytes(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kib * 1024)
     }
 
     fn wait(mut process: Process) -> Result<Server, (Process, Failure)> {
@@ -71,7 +79,7 @@ struct Process {
 }
 
 impl Process {
-    fn start(binary: &Path, settings: &[(&str, &str)]) -> Outcome<Process> {
+    fn start(binary: &Path, engine: &str, settings: &[(&str, &str)]) -> Outcome<Process> {
         let folder = target().join(format!("server-{}", std::process::id()));
         let log = fs::create_dir_all(folder.join("data")).and_then(|()| File::create(folder.join("log")));
         let log = log.map_err(|source| format!("cannot write to {}: {source}", folder.display()))?;
@@ -85,7 +93,7 @@ impl Process {
                 command.env_remove(key);
             }
         }
-        command.args(["serve", "--listen", "127.0.0.1:0", "--engine", "test-pattern"]);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--engine", engine]);
         command
             .arg("--data-dir")
             .arg(folder.join("data"))

@@ -17,6 +17,8 @@ pub(crate) fn for_tests() -> Outcome {
     ffmpeg()?;
     cargo_companions()?;
     for_schemathesis()?;
+    node()?;
+    chromium()?;
     println!("Everything is in place.");
     Ok(())
 }
@@ -57,6 +59,50 @@ fn ffmpeg() -> Outcome {
     Err(
         "this ffmpeg has no libx264 encoder (Fedora's ffmpeg-free lacks it; RPM Fusion's ffmpeg has it)"
             .into(),
+    )
+}
+
+/// Node and npm, by which the pages are built. Whether they are new enough is the business of [`node_is_too_old`].
+pub(crate) fn node() -> Outcome {
+    for (name, package) in [("node", "nodejs"), ("npm", "npm")] {
+        if !works(program(name).arg("--version")) {
+            install_package(
+                package,
+                "elsewhere: Node 20.19, 22.12 or newer with npm from nodejs.org",
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// What to say where Node is too old for Vite 8, which builds the pages. Debian 12 has such a one.
+pub(crate) fn node_is_too_old() -> Outcome<Option<String>> {
+    let version = read(program("node").arg("--version"))?;
+    let version = version.trim();
+    Ok((!builds_pages(version)).then(|| {
+        format!("Node {version} is too old: Vite 8, which builds the pages, needs 20.19, 22.12 or newer")
+    }))
+}
+
+/// Vite 8 takes 20 from 20.19 on, 22 from 22.12 on, and everything later.
+fn builds_pages(version: &str) -> bool {
+    let mut numbers = version
+        .trim_start_matches('v')
+        .split('.')
+        .map_while(|part| part.parse().ok());
+    let (major, minor): (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    matches!((major, minor), (20, 19..) | (22, 12..) | (23.., _))
+}
+
+/// The browser of the tests, where they look for it.
+fn chromium() -> Outcome {
+    let named = std::env::var_os("CHROMIUM").unwrap_or_else(|| "/usr/bin/chromium".into());
+    if works(program(named).arg("--version")) {
+        return Ok(());
+    }
+    install_package(
+        "chromium",
+        "elsewhere: any Chromium or Chrome, named by the environment variable CHROMIUM",
     )
 }
 
@@ -162,4 +208,22 @@ fn install_package(name: &str, elsewhere: &str) -> Outcome {
             .env("DEBIAN_FRONTEND", "noninteractive")
             .args(install),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::builds_pages;
+
+    #[test]
+    fn versions_of_node() {
+        let check = |version, expected| assert_eq!(builds_pages(version), expected, "{version}");
+        check("v18.20.4", false);
+        check("v20.18.3", false);
+        check("v20.19.0", true);
+        check("v21.7.3", false);
+        check("v22.11.0", false);
+        check("v22.12.0", true);
+        check("v24.1.0", true);
+        check("", false);
+    }
 }

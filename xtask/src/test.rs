@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::failure::Outcome;
 use crate::run::{cargo, read_and_show, stop_if_interrupted, succeed, target, works};
-use crate::{schemathesis, setup, tidy};
+use crate::{schemathesis, setup, studio, tidy};
 
 /// The steps in the order in which they run: the quick ones first.
 const STEPS: &[(&str, Step)] = &[
@@ -44,6 +44,7 @@ const STEPS: &[(&str, Step)] = &[
     ("tests", tests),
     ("documentation tests", documentation_tests),
     ("API against its description", api),
+    ("pages", pages),
 ];
 
 type Step = fn() -> Outcome<Count>;
@@ -149,6 +150,33 @@ fn api() -> Outcome<Count> {
     schemathesis::run().map(|()| Count::ONE_PASSED)
 }
 
+/// Whether the pages are what their sources build to, then the pages in a browser.
+fn pages() -> Outcome<Count> {
+    if let Some(reason) = setup::node_is_too_old()? {
+        println!("LEFT OUT: {reason}.");
+        return Ok(Count::ONE_SKIPPED);
+    }
+    let mut count = check_pages();
+    let (success, text) = read_and_show(&mut studio::browser_tests()?)?;
+    let tried = count_of_tap(&text);
+    count += tried;
+    // A runner that never came to its summary has not passed.
+    if tried.failed == 0 && (!success || tried.passed == 0) {
+        count += Count::ONE_FAILED;
+    }
+    Ok(count)
+}
+
+fn check_pages() -> Count {
+    match studio::check() {
+        Ok(()) => Count::ONE_PASSED,
+        Err(failure) => {
+            println!("{}", failure.0);
+            Count::ONE_FAILED
+        }
+    }
+}
+
 /// nextest cannot run these; cargo's own runner prints one result line per crate.
 fn documentation_tests() -> Outcome<Count> {
     let (success, text) = read_and_show(&mut cargo(["test", "--doc", "--workspace"]))?;
@@ -215,6 +243,22 @@ fn count_of_result_lines(text: &str) -> Count {
     total
 }
 
+/// Reads the summary at the end: `# pass 3`, `# fail 0`, `# skipped 1` …
+fn count_of_tap(text: &str) -> Count {
+    let number = |noun: &str| {
+        let line = text
+            .lines()
+            .rev()
+            .find_map(|line| line.strip_prefix("# ")?.strip_prefix(noun));
+        line.and_then(|rest| rest.trim().parse().ok()).unwrap_or(0)
+    };
+    Count {
+        passed: number("pass "),
+        failed: number("fail ") + number("cancelled "),
+        skipped: number("skipped "),
+    }
+}
+
 fn line(name: &str, count: Count, took: Duration) -> String {
     let verdict = match count {
         Count { failed: 1.., .. } => "FAILED",
@@ -234,7 +278,7 @@ fn line(name: &str, count: Count, took: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Count, count_of_junit, count_of_result_lines};
+    use super::{Count, count_of_junit, count_of_result_lines, count_of_tap};
 
     #[test]
     fn counts_are_read_from_reports() {
@@ -289,5 +333,29 @@ mod tests {
             0,
         );
         check("3 passed; 4 failed", 0, 0, 0);
+    }
+
+    #[test]
+    fn counts_are_read_from_tap() {
+        let check = |text: &str, passed, failed, skipped| {
+            assert_eq!(
+                count_of_tap(text),
+                Count {
+                    passed,
+                    failed,
+                    skipped
+                },
+                "{text}"
+            );
+        };
+        check(
+            "ok 1 - a\n1..1\n# tests 9\n# pass 6\n# fail 1\n# cancelled 1\n# skipped 1\n# todo 0\n",
+            6,
+            2,
+            1,
+        );
+        // A test's own words come before the summary.
+        check("# pass 7\nnot ok 1\n# pass 0\n# fail 1\n", 0, 1, 0);
+        check("TAP version 13\n", 0, 0, 0);
     }
 }
