@@ -94,6 +94,10 @@ class Run:
             average.weights, average.count = state["average"], state["count"]
             self.used, self.step = state["used"], state["step"]
             print(f"resumed at step {self.step}, {self.used:.1f} of {self.minutes} minutes used", flush=True)
+        elif (self.folder / "start.pt").exists():  # weights alone: a new schedule from where another one ended
+            model.load_state_dict(torch.load(self.folder / "start.pt", weights_only=True))
+            average.weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
+            print("started from the weights of an earlier run", flush=True)
 
     def tick(self):
         """Share of the time used, after one more step."""

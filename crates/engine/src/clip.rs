@@ -13,6 +13,16 @@ pub trait ClipSink {
     /// The next frame: rows from the top, three bytes (red, green, blue) for each pixel.
     fn frame(&mut self, rgb: &[u8]) -> Result<(), SinkError>;
 
+    /// Whether anybody looks at previews.
+    fn wants_previews(&self) -> bool {
+        false
+    }
+
+    /// What the clip looks like so far: a picture of this size, as rows of red, green and blue. Each replaces the last.
+    fn preview(&mut self, _width: u32, _height: u32, _rgb: &[u8]) -> Result<(), SinkError> {
+        Ok(())
+    }
+
     /// Instead of frames: a finished video file. It is read before this returns and not kept.
     fn file(&mut self, path: &Path) -> Result<(), SinkError>;
 }

@@ -320,6 +320,44 @@ pub fn poster(toolbox: &Toolbox, clip: &Path, output: &Path) -> Result<(), Media
     }
 }
 
+/// Writes a picture as a JPEG that appears whole: rows from the top, each pixel red, green, blue.
+pub fn picture(
+    toolbox: &Toolbox,
+    width: u32,
+    height: u32,
+    rgb: &[u8],
+    output: &Path,
+) -> Result<(), MediaFailure> {
+    if rgb.is_empty() || rgb.len() != width as usize * height as usize * 3 {
+        return Err(usage(format!(
+            "a picture of {width}×{height} has {} bytes",
+            rgb.len()
+        )));
+    }
+    let mut part = output.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    create(&part)?;
+    let mut job = Job {
+        feed: Feed::Bytes(rgb.to_vec()),
+        write: vec![part.clone()],
+        ..Job::probe(words("-hide_banner -nostdin -loglevel error"))
+    };
+    job.args.extend(words(&format!(
+        "-f rawvideo -pix_fmt rgb24 -video_size {width}x{height} -i pipe:0 -frames:v 1 -c:v mjpeg -q:v 2 -pix_fmt yuvj444p -f mjpeg -y"
+    )));
+    job.args.push(probe::file_url(&part));
+    match Child::run(toolbox, job, &mut |_| {})?.defect() {
+        None => fs::rename(&part, output).map_err(|source| MediaFailure::Write {
+            path: output.to_path_buf(),
+            source,
+        }),
+        Some(defect) => Err(MediaFailure::Child {
+            detail: defect.to_string(),
+        }),
+    }
+}
+
 /// Scaling options that turn RGB or any other matrix into the one the clip is tagged with.
 const TO_VIDEO: &str = ":out_color_matrix=bt709:out_range=tv";
 const SOUND_HERTZ: u32 = 48_000;

@@ -45,6 +45,7 @@ fn measure() -> Result<(), Box<dyn Error>> {
             }),
             preset: Preset::default(),
             scratch: folder.clone(),
+            preview: None,
         };
         let started = Instant::now();
         let made = runtime.block_on(generate(

@@ -31,6 +31,8 @@ pub(crate) struct Task<'a> {
     pub(crate) offer: &'a OfferId,
     /// Where its files go.
     pub(crate) folder: &'a Path,
+    /// Where a picture of what there is so far goes, if somebody looks at it.
+    pub(crate) preview: Option<&'a Path>,
     pub(crate) meter: &'a Meter,
     pub(crate) stop: &'a Stop,
 }
@@ -59,6 +61,7 @@ pub(crate) async fn attempt(
         spec,
         offer,
         folder,
+        preview,
         meter,
         stop,
     } = task;
@@ -87,6 +90,7 @@ pub(crate) async fn attempt(
         },
         preset: workshop.preset,
         folder: folder.to_owned(),
+        preview: preview.map(Path::to_owned),
         meter: meter.clone(),
         stop: stop.clone(),
     };

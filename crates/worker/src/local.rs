@@ -36,6 +36,8 @@ pub struct LocalParts {
     pub preset: Preset,
     /// For files on the way, removed afterwards; best beside the output.
     pub scratch: PathBuf,
+    /// Where a picture of what there is so far goes, again and again, if somebody looks at it.
+    pub preview: Option<PathBuf>,
 }
 
 /// What was made.
@@ -122,6 +124,7 @@ pub async fn generate(
         engine,
         preset,
         scratch,
+        preview,
     } = parts;
     let offer = engine.offer.id.clone();
     let mut engines = Engines::new([engine].into());
@@ -143,6 +146,7 @@ pub async fn generate(
         spec,
         offer: &offer,
         folder: folder.path(),
+        preview: preview.as_deref(),
         meter: &meter,
         stop: &wish,
     };

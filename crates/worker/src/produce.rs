@@ -25,6 +25,8 @@ pub(crate) struct Order {
     pub(crate) preset: Preset,
     /// Where the files go.
     pub(crate) folder: PathBuf,
+    /// Where a picture of what there is so far goes, if somebody looks at it.
+    pub(crate) preview: Option<PathBuf>,
     pub(crate) meter: Meter,
     pub(crate) stop: Stop,
 }
@@ -214,6 +216,19 @@ impl ClipSink for Sink<'_> {
             Taken::Nothing | Taken::File(_) => Err(unwritten(MediaFailure::Usage {
                 detail: "a frame came before the clip was begun".to_owned(),
             })),
+        }
+    }
+
+    fn wants_previews(&self) -> bool {
+        self.order.preview.is_some()
+    }
+
+    fn preview(&mut self, width: u32, height: u32, rgb: &[u8]) -> Result<(), SinkError> {
+        match &self.order.preview {
+            Some(path) => {
+                compose::picture(&self.order.inputs.toolbox, width, height, rgb, path).map_err(unwritten)
+            }
+            None => Ok(()),
         }
     }
 

@@ -261,6 +261,7 @@ impl Shared {
                 spec: &generation.spec,
                 offer: &generation.offer,
                 folder: folder.path(),
+                preview: None,
                 meter: &meter,
                 stop: &stop,
             };

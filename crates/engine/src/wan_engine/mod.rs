@@ -366,16 +366,25 @@ impl<'a> Film<'a> {
             guidance: plan.guidance,
             conditioning,
         };
-        let (clip, observe) = (&mut *self.clip, &mut *self.observe);
+        let observe = &mut *self.observe;
+        let wants_previews = self.clip.wants_previews();
+        // Frames and previews come by two ways from one run, never at once.
+        let clip = RefCell::new(&mut *self.clip);
         let mut index = 0;
         let unshown = RefCell::new(None);
+        let mut preview = |picture: FrameRgb| {
+            let (width, height) = (narrow(picture.width), narrow(picture.height));
+            if let Err(error) = clip.borrow_mut().preview(width, height, &picture.data) {
+                *unshown.borrow_mut() = Some(error);
+            }
+        };
         let mut take = |frame: FrameRgb| {
             let is_new = index >= known;
             index += 1;
             if !is_new || unshown.borrow().is_some() {
                 return;
             }
-            if let Err(error) = show(&frame, clip) {
+            if let Err(error) = show(&frame, &mut **clip.borrow_mut()) {
                 *unshown.borrow_mut() = Some(error);
             }
             if before.len() == plan.longest {
@@ -387,7 +396,10 @@ impl<'a> Film<'a> {
             true => ControlFlow::Break(()),
             false => observe(progress_of(progress, at)),
         };
-        let made = self.pipeline.generate(&request, &mut take, &mut tell);
+        let preview = wants_previews.then_some(&mut preview as &mut dyn FnMut(FrameRgb));
+        let made = self
+            .pipeline
+            .generate_with_previews(&request, &mut take, &mut tell, preview);
         if let Some(error) = unshown.into_inner() {
             return Err(error.into());
         }

@@ -54,6 +54,12 @@ struct Prepared {
     layouts: HashMap<SourceSet, Layout>,
 }
 
+/// Hears what the latents would be if the walk ended now, `[F, H, W, Z]`, a few times on the way.
+pub(super) type Glimpse<'a> = dyn FnMut(&Tensor) -> std::result::Result<(), GenerateError> + 'a;
+
+/// How often.
+const GLIMPSES: usize = 8;
+
 /// What a walk is made of.
 pub(super) struct Walk<'a> {
     pub(super) device: &'a Device,
@@ -71,7 +77,9 @@ impl Walk<'_> {
         config: SamplingConfig,
         noise: Tensor,
         observer: &mut Observer<'_>,
+        glimpse: Option<&mut Glimpse<'_>>,
     ) -> std::result::Result<Tensor, GenerateError> {
+        let mut glimpse = glimpse;
         let (schedule, kind) = schedule(&self.request.sampling, config);
         let mut solver = Solver::new(kind, &schedule);
         let mut prepared: Option<Prepared> = None;
@@ -98,6 +106,12 @@ impl Walk<'_> {
                 sigma: schedule.sigmas[step],
             };
             let velocity = self.velocity(dit, prepared, &sample, now, observer)?;
+            let is_due = (step + 1) * GLIMPSES / now.steps > step * GLIMPSES / now.steps;
+            if let Some(glimpse) = glimpse.as_mut().filter(|_| is_due) {
+                // The straight way from here: x₀ = x − σ·v.
+                let ahead = Tensor::weighted_sum(&[(1.0, &sample), (-now.sigma, &velocity)]);
+                glimpse(&compute(ahead)?)?;
+            }
             sample = compute(solver.step(&velocity, &sample))?;
         }
         match &self.known.first {

@@ -1,5 +1,7 @@
 //! Between frames and latents: what a pipeline's VAE and image encoder do for a generation, within its memory budget.
 
+use std::ops::ControlFlow;
+
 use kinora_tensor::Device;
 use kinora_tensor::Tensor;
 
@@ -109,4 +111,18 @@ impl Decode<'_> {
         }
         Ok(())
     }
+}
+
+/// One latent frame of a clip as a picture by itself: rougher than its place in the clip, and much quicker.
+pub(super) fn picture(
+    decoder: &VaeDecoder,
+    statistics: &Statistics,
+    latents: &Tensor,
+    frame: usize,
+) -> Result<FrameRgb, Halt> {
+    let latents = statistics.denormalize(&latents.slice(0, frame..frame + 1)?)?;
+    let mut go_on = || ControlFlow::Continue(());
+    let clip = decoder.start().push(&latents, &mut Watch(&mut go_on))?;
+    let mut frames = frame::from_clip(&clip)?;
+    Ok(frames.remove(0))
 }

@@ -220,6 +220,18 @@ impl Pipeline {
         frames: &mut dyn FnMut(FrameRgb),
         observe: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Outcome, GenerateError> {
+        self.generate_with_previews(request, frames, observe, None)
+    }
+
+    /// As [`Pipeline::generate`]; `preview` is shown what the middle of the clip looks like, a few times while it is denoised. Not
+    /// where only one part is in memory at a time.
+    pub fn generate_with_previews(
+        &mut self,
+        request: &Request,
+        frames: &mut dyn FnMut(FrameRgb),
+        observe: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+        preview: Option<&mut dyn FnMut(FrameRgb)>,
+    ) -> Result<Outcome, GenerateError> {
         refuse::check(request, &self.capabilities)?;
         if self.residence == Residence::One {
             self.free();
@@ -227,7 +239,7 @@ impl Pipeline {
         let observer = &mut Observer::new(observe);
         let contexts = self.encode_prompts(request, observer)?;
         let known = self.prepare(request, observer)?;
-        let latents = self.denoise(request, &contexts, &known, observer)?;
+        let latents = self.denoise(request, &contexts, &known, observer, preview)?;
         self.decode(&latents, frames, observer)?;
         Ok(Outcome {
             latents,
@@ -317,6 +329,7 @@ impl Pipeline {
         contexts: &Contexts,
         known: &Known,
         observer: &mut Observer<'_>,
+        preview: Option<&mut dyn FnMut(FrameRgb)>,
     ) -> Result<Tensor, GenerateError> {
         let clip = self.vae.latent_frames(request.num_frames);
         let space = self.vae.scale_factor_spatial;
@@ -334,7 +347,21 @@ impl Pipeline {
             contexts,
             known,
         };
-        let latents = walk.run(&mut self.experts, self.sampling, noise, observer)?;
+        let preview = preview.filter(|_| self.residence == Residence::All);
+        let mut glimpse = preview.map(|show| {
+            let (part, statistics, device) = (&mut self.decoder, &self.statistics, &self.device);
+            let middle = known.leading + clip / 2;
+            move |latents: &Tensor| -> Result<(), GenerateError> {
+                let decoder = part.get(device).map_err(GenerateError::Load)?;
+                let picture = frames::picture(decoder, statistics, latents, middle);
+                show(picture.map_err(|halt| halt.at(Stage::Denoise))?);
+                Ok(())
+            }
+        });
+        let glimpse = glimpse
+            .as_mut()
+            .map(|glimpse| glimpse as &mut denoise::Glimpse<'_>);
+        let latents = walk.run(&mut self.experts, self.sampling, noise, observer, glimpse)?;
         if self.residence == Residence::One {
             self.experts.free();
         }

@@ -32,6 +32,7 @@ fn parts(scratch: &Path, frame_delay: Duration) -> LocalParts {
         }),
         preset: Preset::Superfast,
         scratch: scratch.to_owned(),
+        preview: None,
     }
 }
 

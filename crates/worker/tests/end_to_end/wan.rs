@@ -70,6 +70,8 @@ impl Desk {
         .await
         .unwrap();
         assert!(stages.contains("denoising"), "{stages:?}");
+        let preview = std::fs::read(folder.path().join("preview.jpg")).unwrap();
+        assert!(preview.starts_with(&[0xff, 0xd8]));
         Made {
             video: result.clips[0].video.clone(),
             warned: result
@@ -101,6 +103,7 @@ async fn run(
         engine: factory(),
         preset: Preset::Superfast,
         scratch: folder.to_owned(),
+        preview: Some(folder.join("preview.jpg")),
     };
     generate(
         parts,
@@ -304,7 +307,9 @@ async fn stopped_while_it_denoises() {
     );
     let took = asked.unwrap().elapsed();
     assert!(took < Duration::from_secs(1), "{took:?}");
-    assert_eq!(std::fs::read_dir(desk.folder.path()).unwrap().count(), 0);
+    let left = std::fs::read_dir(desk.folder.path()).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| name == "preview.jpg"), "{left:?}");
 }
 
 #[test]

@@ -19,7 +19,12 @@ use crate::{
 };
 
 /// Makes the video in this process; the path it lies at in the end.
-pub(super) async fn generate(config: &Config, request: Request, output: Option<PathBuf>) -> Outcome<PathBuf> {
+pub(super) async fn generate(
+    config: &Config,
+    request: Request,
+    output: Option<PathBuf>,
+    preview: Option<PathBuf>,
+) -> Outcome<PathBuf> {
     let engine = engine_factory(&config.engine).map_err(failed("the video cannot be made"))?;
     let mut signals = StopSignals::catch().map_err(failed("signals cannot be caught"))?;
     let toolbox = open_toolbox(&config.media).map_err(failed("media cannot be made"))?;
@@ -52,6 +57,7 @@ pub(super) async fn generate(config: &Config, request: Request, output: Option<P
         engine,
         preset: config.media.preset,
         scratch: output.scratch().to_owned(),
+        preview,
     };
     let stop = CancellationToken::new();
     let part = output.part();

@@ -85,6 +85,9 @@ pub(super) struct Arguments {
     /// How far to lean towards the prompt [engine.guidance]
     #[arg(long, value_name = "SCALE", conflicts_with = "server")]
     guidance: Option<String>,
+    /// A JPEG that shows how it comes along, written anew a few times
+    #[arg(long, value_name = "FILE", conflicts_with = "server")]
+    preview: Option<PathBuf>,
     /// Have a server make it
     #[arg(long, value_name = "URL")]
     server: Option<String>,
@@ -138,9 +141,12 @@ pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
     let server = arguments.server.clone();
     let api_key = arguments.api_key.clone();
     let output = arguments.output.clone();
+    let preview = arguments.preview.clone();
     let request = Request::read(arguments)?;
-    if let Some(path) = &output {
-        check_folder(path)?;
+    for (flag, path) in [("--output", &output), ("--preview", &preview)] {
+        if let Some(path) = path {
+            check_folder(flag, path)?;
+        }
     }
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -156,7 +162,7 @@ pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
                 })?;
                 remote::generate(&url, &key, request, output).await
             }
-            None => local::generate(&config, request, output).await,
+            None => local::generate(&config, request, output, preview).await,
         }
     });
     // A thread that waits for something outside has nothing left to say.
@@ -188,6 +194,7 @@ impl Request {
             checkpoint: _,
             steps: _,
             guidance: _,
+            preview: _,
             server: _,
             api_key: _,
         } = arguments;
@@ -285,13 +292,13 @@ fn refusal_of(violations: &[Violation]) -> Failure {
 }
 
 /// Better now than after minutes of work.
-fn check_folder(output: &Path) -> Outcome {
+fn check_folder(flag: &str, output: &Path) -> Outcome {
     let folder = output::folder_of(output);
     if folder.is_dir() && !output.is_dir() {
         return Ok(());
     }
     Err(Failure::refused(format!(
-        "--output {} names no file in a folder that exists",
+        "{flag} {} names no file in a folder that exists",
         output.display()
     )))
 }

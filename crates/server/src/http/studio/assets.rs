@@ -4,39 +4,27 @@ use super::Asset;
 
 pub(super) const ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/code-BrJUe4oq.css",
+        path: "assets/code-DD41jJDX.css",
         content_type: "text/css; charset=utf-8",
-        etag: "W/\"910e4f57ec029d02\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/code-BrJUe4oq.css"),
+        etag: "W/\"86eeef9bd61a9ece\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/code-DD41jJDX.css"),
         gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/code-BrJUe4oq.css.gz"
+            "../../../../../studio/dist/assets/code-DD41jJDX.css.gz"
         )),
         brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/code-BrJUe4oq.css.br"
+            "../../../../../studio/dist/assets/code-DD41jJDX.css.br"
         )),
     },
     Asset {
-        path: "assets/code-C0gWUie7.js",
+        path: "assets/code-DSh7Ni8s.js",
         content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"cb3dd2d144a124d4\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/code-C0gWUie7.js"),
+        etag: "W/\"a9019c36f8c79e68\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/code-DSh7Ni8s.js"),
         gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/code-C0gWUie7.js.gz"
+            "../../../../../studio/dist/assets/code-DSh7Ni8s.js.gz"
         )),
         brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/code-C0gWUie7.js.br"
-        )),
-    },
-    Asset {
-        path: "assets/docs-D7qui1Bx.js",
-        content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"9835ce44c48ed3f1\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/docs-D7qui1Bx.js"),
-        gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/docs-D7qui1Bx.js.gz"
-        )),
-        brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/docs-D7qui1Bx.js.br"
+            "../../../../../studio/dist/assets/code-DSh7Ni8s.js.br"
         )),
     },
     Asset {
@@ -52,6 +40,18 @@ pub(super) const ASSETS: &[Asset] = &[
         )),
     },
     Asset {
+        path: "assets/docs-WSHKeTQL.js",
+        content_type: "text/javascript; charset=utf-8",
+        etag: "W/\"38b16e93dc9151fb\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/docs-WSHKeTQL.js"),
+        gzip: Some(include_bytes!(
+            "../../../../../studio/dist/assets/docs-WSHKeTQL.js.gz"
+        )),
+        brotli: Some(include_bytes!(
+            "../../../../../studio/dist/assets/docs-WSHKeTQL.js.br"
+        )),
+    },
+    Asset {
         path: "assets/icon-OUy7wU_H.svg",
         content_type: "image/svg+xml",
         etag: "W/\"47b9b407d74c4163\"",
@@ -64,33 +64,33 @@ pub(super) const ASSETS: &[Asset] = &[
         )),
     },
     Asset {
-        path: "assets/studio-DEx01hAE.js",
+        path: "assets/studio-0Vtkg51y.js",
         content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"2404fedad2eaa8db\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/studio-DEx01hAE.js"),
+        etag: "W/\"846c8fdb638d98e1\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/studio-0Vtkg51y.js"),
         gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/studio-DEx01hAE.js.gz"
+            "../../../../../studio/dist/assets/studio-0Vtkg51y.js.gz"
         )),
         brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/studio-DEx01hAE.js.br"
+            "../../../../../studio/dist/assets/studio-0Vtkg51y.js.br"
         )),
     },
     Asset {
-        path: "assets/studio-n3dwOU4C.css",
+        path: "assets/studio-7wUr1jxD.css",
         content_type: "text/css; charset=utf-8",
-        etag: "W/\"ccc30d3d5908c624\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/studio-n3dwOU4C.css"),
+        etag: "W/\"dd5e1dea4ebfbe5b\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/studio-7wUr1jxD.css"),
         gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/studio-n3dwOU4C.css.gz"
+            "../../../../../studio/dist/assets/studio-7wUr1jxD.css.gz"
         )),
         brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/studio-n3dwOU4C.css.br"
+            "../../../../../studio/dist/assets/studio-7wUr1jxD.css.br"
         )),
     },
     Asset {
         path: "docs.html",
         content_type: "text/html; charset=utf-8",
-        etag: "W/\"cb642301d31f10b1\"",
+        etag: "W/\"18aa75d6909dac7d\"",
         plain: include_bytes!("../../../../../studio/dist/docs.html"),
         gzip: Some(include_bytes!("../../../../../studio/dist/docs.html.gz")),
         brotli: Some(include_bytes!("../../../../../studio/dist/docs.html.br")),
@@ -98,7 +98,7 @@ pub(super) const ASSETS: &[Asset] = &[
     Asset {
         path: "studio.html",
         content_type: "text/html; charset=utf-8",
-        etag: "W/\"0cb1ded981fac135\"",
+        etag: "W/\"3c3b47e911be1c5f\"",
         plain: include_bytes!("../../../../../studio/dist/studio.html"),
         gzip: Some(include_bytes!("../../../../../studio/dist/studio.html.gz")),
         brotli: Some(include_bytes!("../../../../../studio/dist/studio.html.br")),

@@ -667,6 +667,7 @@ fn models_show_what_the_offers_can_do() {
     assert_eq!(video["id"], "wan/wan-v2.7-video");
     assert_eq!(video["endpoint"], "/api/v1/generation/wan/wan-v2.7-video");
     assert_eq!(video["sse_endpoint"], "/api/v1/generation/sse/wan/wan-v2.7-video");
+    assert_eq!(video["engines"], json!([{"id": "test", "about": "For tests."}]));
     let features: Vec<&Value> = video["features"]
         .as_array()
         .expect("an array")
@@ -677,7 +678,7 @@ fn models_show_what_the_offers_can_do() {
     assert_eq!(
         video["features"][2],
         json!({
-            "feature": "reference", "resolutions": ["720p", "1080p"],
+            "feature": "reference", "starts": ["references"], "resolutions": ["720p", "1080p"],
             "aspect_ratios": ["16:9", "9:16", "1:1", "4:3", "3:4"],
             "duration": {"min": 2, "max": 15, "default": 5}, "max_reference_images": 8,
             "max_reference_videos": 8, "max_references": 16, "audio_input": false,
