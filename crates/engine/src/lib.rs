@@ -50,6 +50,17 @@ pub struct EngineProgress {
     pub stage: Stage,
     /// 0 to 1, within the stage.
     pub fraction: f32,
+    /// Which step of how many, where the stage has some.
+    pub step: Option<Step>,
+}
+
+/// A step of a stage, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// Which one.
+    pub number: usize,
+    /// Of how many.
+    pub of: usize,
 }
 
 /// What an engine has to say about a clip that it has made.

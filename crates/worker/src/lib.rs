@@ -34,6 +34,7 @@ pub use error::AttemptError;
 pub use housekeeping::{Housekeeping, HousekeepingOptions};
 pub use inputs::media_kind;
 pub use produce::MadeClip;
+pub use progress::Standing;
 pub use run::{Worker, WorkerError, WorkerOptions, WorkerParts};
 
 /// Tells the time; an argument, so that tests can have their own.

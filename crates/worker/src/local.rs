@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use kinora_domain::{BlobHash, GenerationSpec, Member, Origin, Progress, Source, StoredInput, Warning};
+use kinora_domain::{BlobHash, GenerationSpec, Member, Origin, Source, StoredInput, Warning};
 use kinora_media::{MediaProblem, Toolbox, compose::Preset, fetch::Fetcher, inspect};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -19,7 +19,7 @@ use crate::{
     error::AttemptError,
     inputs::media_kind,
     produce::MadeClip,
-    progress::Meter,
+    progress::{Meter, Standing},
     scratch::Folder,
     stop::{Stop, StopReason},
 };
@@ -115,7 +115,7 @@ pub async fn generate(
     spec: &GenerationSpec,
     files: LocalFiles,
     output: &Path,
-    progress: &mut (dyn FnMut(Progress) + Send),
+    progress: &mut (dyn FnMut(Standing) + Send),
     stop: CancellationToken,
 ) -> Result<LocalResult, LocalError> {
     let LocalParts {

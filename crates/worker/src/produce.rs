@@ -96,7 +96,7 @@ fn one(
 
     let mut sink = Sink::new(order, &video);
     let mut observe = |progress: kinora_engine::EngineProgress| {
-        meter.report(progress.stage, progress.fraction);
+        meter.report_step(progress.stage, progress.fraction, progress.step);
         match stop.is_requested() {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),

@@ -1,6 +1,7 @@
 //! From what a step knows of itself to what clients watch: one fraction of the whole, which never goes back.
 
 use kinora_domain::{Progress, Stage};
+use kinora_engine::Step;
 use tokio::sync::watch;
 
 /// What part of the whole each stage is. Sampling is nearly everything a model does; the rest is there so that
@@ -30,10 +31,19 @@ fn overall(stage: Stage, fraction: f32, clip: u8, clips: u8) -> f32 {
     PREPARED + (1.0 - PREPARED) * (f32::from(clip) + share) / f32::from(clips.max(1))
 }
 
+/// Where an attempt stands: what clients watch, and the engine's own step for whoever is nearer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Standing {
+    /// The stage, and how much of the whole is behind.
+    pub progress: Progress,
+    /// Where the engine is in its stage.
+    pub step: Option<Step>,
+}
+
 /// Where an attempt stands: written by whoever works, read by the heartbeat.
 #[derive(Debug, Clone)]
 pub(crate) struct Meter {
-    now: watch::Sender<Progress>,
+    now: watch::Sender<Standing>,
     clip: u8,
     clips: u8,
 }
@@ -46,7 +56,10 @@ impl Meter {
             fraction: 0.0,
         };
         Meter {
-            now: watch::Sender::new(start),
+            now: watch::Sender::new(Standing {
+                progress: start,
+                step: None,
+            }),
             clip: 0,
             clips,
         }
@@ -60,12 +73,18 @@ impl Meter {
     /// So much of a stage is behind. The stage may change back (the next clip is encoded after the last was
     /// decoded); the fraction does not.
     pub(crate) fn report(&self, stage: Stage, fraction: f32) {
+        self.report_step(stage, fraction, None);
+    }
+
+    /// The same, within a step of the engine.
+    pub(crate) fn report_step(&self, stage: Stage, fraction: f32, step: Option<Step>) {
         let fraction = overall(stage, fraction, self.clip, self.clips);
         self.now.send_if_modified(|now| {
-            let next = Progress {
+            let progress = Progress {
                 stage,
-                fraction: fraction.max(now.fraction),
+                fraction: fraction.max(now.progress.fraction),
             };
+            let next = Standing { progress, step };
             let changed = *now != next;
             *now = next;
             changed
@@ -73,10 +92,10 @@ impl Meter {
     }
 
     pub(crate) fn now(&self) -> Progress {
-        *self.now.borrow()
+        self.now.borrow().progress
     }
 
-    pub(crate) fn watch(&self) -> watch::Receiver<Progress> {
+    pub(crate) fn watch(&self) -> watch::Receiver<Standing> {
         self.now.subscribe()
     }
 }

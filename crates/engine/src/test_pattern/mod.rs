@@ -161,7 +161,11 @@ fn step(
     stage: Stage,
     fraction: f32,
 ) -> Result<(), EngineError> {
-    match observe(EngineProgress { stage, fraction }) {
+    match observe(EngineProgress {
+        stage,
+        fraction,
+        step: None,
+    }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(EngineError::Stopped),
     }

@@ -3,7 +3,7 @@
 use kinora_domain::{Stage, Warning};
 use kinora_wan::GenerateError;
 
-use crate::{EngineError, EngineProgress};
+use crate::{EngineError, EngineProgress, Step};
 
 /// Where the whole clip is, from where one run is. Within several, only the last one's decoding is told as such: the way to it is
 /// told as one.
@@ -14,10 +14,15 @@ pub(super) fn progress(progress: kinora_wan::Progress, (index, count): (usize, u
         S::Denoise => Stage::Denoising,
         S::Decode => Stage::Decoding,
     };
+    let step = (progress.stage == S::Denoise).then_some(Step {
+        number: index * progress.steps + progress.step + 1,
+        of: count * progress.steps,
+    });
     if count <= 1 {
         return EngineProgress {
             stage,
             fraction: progress.fraction,
+            step,
         };
     }
     let is_last = index + 1 == count;
@@ -34,6 +39,7 @@ pub(super) fn progress(progress: kinora_wan::Progress, (index, count): (usize, u
     EngineProgress {
         stage,
         fraction: within,
+        step,
     }
 }
 

@@ -9,7 +9,7 @@ use kinora_domain::{Draft, GenerationSpec, Member, Stage};
 use kinora_engine::TestPatternOptions;
 use kinora_media::compose::Preset;
 use kinora_worker::{
-    AttemptError,
+    AttemptError, Standing,
     local::{LocalError, LocalFiles, LocalParts, LocalResult, generate},
 };
 use tokio_util::sync::CancellationToken;
@@ -46,7 +46,7 @@ async fn make(
     let stop = CancellationToken::new();
     let mut last = 0.0;
     let wish = stop.clone();
-    let mut progress = |progress: kinora_domain::Progress| {
+    let mut progress = |Standing { progress, step: _ }| {
         assert!(progress.fraction >= last);
         last = progress.fraction;
         if stop_at == Some(progress.stage) {

@@ -229,6 +229,7 @@ impl Engine for Deaf {
     ) -> Result<Made, EngineError> {
         if spec.seed.get() == 1 {
             let _ = observe(EngineProgress {
+                step: None,
                 stage: Stage::Decoding,
                 fraction: 0.0,
             });

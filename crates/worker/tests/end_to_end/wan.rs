@@ -7,11 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kinora_domain::{Draft, Feature, Member, Progress, Source, Stage, Start};
+use kinora_domain::{Draft, Feature, Member, Source, Stage, Start};
 use kinora_engine::{Engine, WanEngine, WanOptions};
 use kinora_media::compose::Preset;
 use kinora_worker::{
-    AttemptError, EngineFactory,
+    AttemptError, EngineFactory, Standing,
     local::{LocalError, LocalFiles, LocalParts, LocalResult, generate},
 };
 use tempfile::TempDir;
@@ -57,8 +57,10 @@ impl Desk {
     async fn make(self, draft: Draft) -> Made {
         let mut stages = BTreeSet::new();
         let folder = self.folder;
-        let mut progress = |progress: Progress| {
+        let mut last_step = None;
+        let mut progress = |Standing { progress, step }| {
             stages.insert(progress.stage.as_str());
+            last_step = step.or(last_step);
         };
         let result = run(
             folder.path(),
@@ -70,6 +72,10 @@ impl Desk {
         .await
         .unwrap();
         assert!(stages.contains("denoising"), "{stages:?}");
+        assert!(
+            last_step.is_some_and(|step| step.number == step.of),
+            "{last_step:?}"
+        );
         let preview = std::fs::read(folder.path().join("preview.jpg")).unwrap();
         assert!(preview.starts_with(&[0xff, 0xd8]));
         Made {
@@ -94,7 +100,7 @@ async fn run(
     folder: &Path,
     draft: Draft,
     files: LocalFiles,
-    progress: &mut (dyn FnMut(Progress) + Send),
+    progress: &mut (dyn FnMut(Standing) + Send),
     stop: CancellationToken,
 ) -> Result<LocalResult, LocalError> {
     let parts = LocalParts {
@@ -290,7 +296,7 @@ async fn stopped_while_it_denoises() {
     let stop = CancellationToken::new();
     let mut asked = None;
     let wish = stop.clone();
-    let mut progress = |progress: Progress| {
+    let mut progress = |Standing { progress, step: _ }| {
         if progress.stage == Stage::Denoising && asked.is_none() {
             wish.cancel();
             asked = Some(Instant::now());

@@ -2,9 +2,13 @@
 
 use std::path::PathBuf;
 
-use kinora_domain::{Draft, GenerationSpec, Member, Progress, Seed, Source, SpecRules};
+use kinora_domain::{Draft, GenerationSpec, Member, Seed, Source, SpecRules};
+use kinora_engine::Step;
 use kinora_media::fetch::check_url_syntax;
-use kinora_worker::local::{self, LocalError, LocalFiles, LocalParts};
+use kinora_worker::{
+    Standing,
+    local::{self, LocalError, LocalFiles, LocalParts},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{Medium, Request, named, output::Output, progress::ProgressDisplay, refusal_of};
@@ -61,7 +65,10 @@ pub(super) async fn generate(
     };
     let stop = CancellationToken::new();
     let part = output.part();
-    let mut show = |now: Progress| progress.show(now.stage.as_str(), now.fraction);
+    let mut show = |Standing { progress: now, step }| match step {
+        Some(Step { number, of }) => progress.show(&format!("{} {number}/{of}", now.stage), now.fraction),
+        None => progress.show(now.stage.as_str(), now.fraction),
+    };
     let made = {
         let attempt = local::generate(parts, &spec, files, &part, &mut show, stop.clone());
         let mut attempt = std::pin::pin!(attempt);

@@ -36,7 +36,7 @@ impl ProgressDisplay {
                 way: Way::Lines(Mutex::new(None)),
             };
         }
-        let style = ProgressStyle::with_template("{msg:<11} [{bar:40}] {percent:>3} %  {eta} left")
+        let style = ProgressStyle::with_template("{msg:<17} [{bar:40}] {percent:>3} %  {eta} left")
             .expect("the template names things there are")
             .progress_chars("=> ");
         ProgressDisplay {
@@ -70,8 +70,9 @@ impl Drop for ProgressDisplay {
     }
 }
 
-/// A line for every new stage and every tenth.
+/// A line for every new stage and every tenth; steps, which stand behind the stage's name, get none of their own.
 fn next_line(last: &mut Option<Line>, stage: &str, fraction: f32) -> Option<String> {
+    let stage = stage.split(' ').next().unwrap_or_default();
     let line = Line {
         stage: stage.to_owned(),
         tenth: (fraction * 10.0) as u32,
@@ -95,7 +96,7 @@ mod tests {
         check("preparing", 0.05, None);
         check("denoising", 0.05, Some("denoising 5 %"));
         check("denoising", 0.11, Some("denoising 11 %"));
-        check("denoising", 0.12, None);
+        check("denoising 3/20", 0.12, None);
         check("done", 1.0, Some("done 100 %"));
     }
 }
