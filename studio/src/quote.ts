@@ -28,6 +28,14 @@ function priced(draft: Draft): { media: [string, Medium][]; scalars: [string, Sc
   return { media, scalars, n: narrow ? draft.n : 1 };
 }
 
+/** The question that is being answered. One at a time: a clip that goes along is looked at by the server each time. */
+let answering: Promise<unknown> = Promise.resolve();
+
+/** Waits for the answer that is on its way, if one is. */
+export async function settled(): Promise<void> {
+  await answering;
+}
+
 /** Asks again whenever something changes that a price can depend on. */
 export function useQuote(draft: Draft, signedIn: boolean): Price {
   const [price, setPrice] = useState<Price>({ is: "unknown" });
@@ -41,28 +49,32 @@ export function useQuote(draft: Draft, signedIn: boolean): Price {
       setPrice({ is: "unknown" });
       return;
     }
-    const stop = new AbortController();
-    setPrice({ is: "asked" });
+    let current = true;
+    const tell = (price: Price) => current && setPrice(price);
+    tell({ is: "asked" });
     const timer = setTimeout(() => {
-      call<Quote>("/generation/quote/wan/wan-v2.7-video", { body: bodyOf(media, scalars), signal: stop.signal }).then(
-        ({ usage, exact, sufficient, breakdown }) => {
-          const { credits_per_second: rate, input_seconds, output_seconds } = breakdown;
-          const billed = input_seconds + output_seconds;
-          // Where the balance does not suffice, `usage` tells what is there, not what is asked.
-          const total = sufficient ? usage.total : Math.ceil(rate * billed - 1e-6);
-          setPrice({ is: "known", total: total * n, exact, rate, billed: billed * n });
-        },
-        (error: unknown) => {
-          if (stop.signal.aborted) return;
-          if (!(error instanceof ApiError)) throw error;
-          setPrice({ is: "refused", fields: error.fields, message: error.message });
-        },
-      );
+      answering = answering.then(async () => {
+        if (current) await ask(media, scalars, n).then(tell, (error: unknown) => tell(refusal(error)));
+      });
     }, 250);
     return () => {
+      current = false;
       clearTimeout(timer);
-      stop.abort();
     };
   }, [question]);
   return price;
+}
+
+async function ask(media: [string, Medium][], scalars: [string, Scalar][], n: number): Promise<Price> {
+  const { usage, exact, sufficient, breakdown } = await call<Quote>("/generation/quote/wan/wan-v2.7-video", { body: bodyOf(media, scalars) });
+  const { credits_per_second: rate, input_seconds, output_seconds } = breakdown;
+  const billed = input_seconds + output_seconds;
+  // Where the balance does not suffice, `usage` tells what is there, not what is asked.
+  const total = sufficient ? usage.total : Math.ceil(rate * billed - 1e-6);
+  return { is: "known", total: total * n, exact, rate, billed: billed * n };
+}
+
+function refusal(error: unknown): Price {
+  const message = error instanceof Error ? error.message : String(error);
+  return { is: "refused", fields: error instanceof ApiError ? error.fields : [], message };
 }

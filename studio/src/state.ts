@@ -14,6 +14,7 @@ import {
   type Draft,
 } from "./draft";
 import { forget, keep, keptOf } from "./kept";
+import { settled } from "./quote";
 import { go } from "./route";
 import {
   ENDED,
@@ -183,6 +184,7 @@ export async function submit(): Promise<boolean> {
   sending.set(true);
   say("Sending.");
   try {
+    await settled();
     const media = mediaOf(current);
     const model = modelOf(current);
     // Sent again only by a person, who may have changed something: a key of its own each time.

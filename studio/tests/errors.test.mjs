@@ -1,7 +1,7 @@
 // What goes wrong stands beside the field that caused it; what can be taken back is.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { choose, makeIt, mode, openHouse, shortest, slot, until } from "./house.mjs";
+import { choose, makeIt, mode, openHouse, pick, shortest, slot, until } from "./house.mjs";
 
 let house;
 // Few credits, so that something costs too much.
@@ -24,7 +24,7 @@ const faultOf = (page, control) =>
 test("what is missing is said at its field, which gets the focus", async () => {
   const page = await house.open();
   await send(page);
-  const prompt = page.getByLabel("Prompt");
+  const prompt = page.getByRole("textbox", { name: "Prompt" });
   assert.match(await faultOf(page, prompt), /Say what the video shows/);
   await until("the field has the focus", () => prompt.evaluate((element) => element === document.activeElement));
   assert.equal(await prompt.getAttribute("aria-invalid"), "true");
@@ -39,7 +39,7 @@ test("what is missing is said at its field, which gets the focus", async () => {
 
 test("what the server refuses stands at the field it names", async () => {
   const page = await house.open();
-  await page.getByLabel("An image").check({ force: true });
+  await pick(page, "An image");
   await choose(page, "First frame", house.media("tiny.png"));
   await shortest(page);
   await page.getByText("More settings").click();
@@ -58,7 +58,7 @@ test("what the server refuses stands at the field it names", async () => {
 
 test("a clip that is too long to be continued is said before it is sent", async () => {
   const page = await house.open();
-  await page.getByLabel("A clip, continued").check({ force: true });
+  await pick(page, "A clip, continued");
   await choose(page, "Clip to continue", house.media("clip.mp4"));
   await shortest(page);
   assert.match(await faultOf(page, page.getByRole("slider", { name: "Duration" })), /2/);
@@ -69,7 +69,7 @@ test("a clip that is too long to be continued is said before it is sent", async 
 test("an address that is none is refused at its reference", async () => {
   const page = await house.open();
   await mode(page, "Reference");
-  await page.getByLabel("Prompt").fill("Image 1 smiles");
+  await page.getByRole("textbox", { name: "Prompt" }).fill("Image 1 smiles");
   await slot(page, "Reference images").getByRole("button", { name: "Use an address" }).click();
   await page.getByLabel("Address of an image").fill("ftp://example.com/a.png");
   await page.getByLabel("Address of an image").press("Enter");
@@ -81,17 +81,17 @@ test("an address that is none is refused at its reference", async () => {
 
 test("a price above the balance is said, and refused", async () => {
   const page = await house.open();
-  await page.getByLabel("Prompt").fill("Too dear");
-  await page.getByLabel("1080p").check({ force: true });
+  await page.getByRole("textbox", { name: "Prompt" }).fill("Too dear");
+  await pick(page, "1080p");
   await page.getByRole("slider", { name: "Duration" }).press("End");
-  await page.getByText("225 credits").waitFor();
+  await page.getByText("225 credits", { exact: true }).waitFor();
   assert.equal(await page.locator("#short").count(), 0);
   await house.make("Spend some", { duration: 10 });
   await page.reload();
-  await page.getByLabel("Prompt").fill("Too dear");
-  await page.getByLabel("1080p").check({ force: true });
+  await page.getByRole("textbox", { name: "Prompt" }).fill("Too dear");
+  await pick(page, "1080p");
   await page.getByRole("slider", { name: "Duration" }).press("End");
-  await page.getByText("225 credits").waitFor();
+  await page.getByText("225 credits", { exact: true }).waitFor();
   await page.getByText("The balance of 200 credits does not suffice").waitFor();
   await send(page);
   await page.getByRole("alert").getByText(/Insufficient credits/).waitFor();
@@ -101,8 +101,8 @@ test("a price above the balance is said, and refused", async () => {
 test("what runs and what waits can be canceled, and costs nothing", async () => {
   const page = await house.open();
   const balance = (await house.api("/credits")).total;
-  await page.getByLabel("Prompt").fill("A long way");
-  await page.getByLabel("720p").check({ force: true });
+  await page.getByRole("textbox", { name: "Prompt" }).fill("A long way");
+  await pick(page, "720p");
   await page.getByRole("slider", { name: "Duration" }).press("End");
   await send(page);
   await until("it runs", async () => (await house.newest())?.status === "IN_PROGRESS");
@@ -110,7 +110,7 @@ test("what runs and what waits can be canceled, and costs nothing", async () => 
   await until("its progress is shown", () => page.locator(".underway progress").evaluate((element) => element.value > 0));
   assert.equal((await house.api("/credits")).held.total, 150);
   await page.locator(".result").getByRole("button", { name: "Cancel", exact: true }).click();
-  await page.getByText("Canceled. Its credits are back.").waitFor();
+  await page.getByText("Canceled. Its credits are back.", { exact: true }).waitFor();
   assert.equal((await house.api(`/generation/${running.id}`)).status, "CANCELED");
   await until("the balance is back", async () => (await page.locator(".balance").textContent()) === `${balance} credits`);
 
@@ -137,8 +137,8 @@ test("a stream that breaks is taken up behind the last event", async () => {
     const event = { id, status: "IN_PROGRESS", data: null, usage: { total: 20, subscription: 20, permanent: 0 }, progress: 0.01, stage: "preparing" };
     await route.fulfill({ contentType: "text/event-stream", body: `retry: 3000\nid: 1\ndata: ${JSON.stringify(event)}\n\nid: 2\nda` });
   });
-  await page.getByLabel("Prompt").fill("Broken off");
-  await page.getByLabel("720p").check({ force: true });
+  await page.getByRole("textbox", { name: "Prompt" }).fill("Broken off");
+  await pick(page, "720p");
   await shortest(page);
   await makeIt(page, house);
   assert.deepEqual(resumed.slice(0, 2), [undefined, "1"]);

@@ -1,7 +1,7 @@
 // What was made: found again, looked at, made anew, deleted; and what it cost.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { choose, makeIt, openHouse, shortest, until } from "./house.mjs";
+import { choose, makeIt, openHouse, pick, shortest, until } from "./house.mjs";
 
 let house;
 before(async () => {
@@ -27,7 +27,7 @@ test("what is loaded can be searched and filtered", async () => {
   await check("submarine", []);
   await page.getByText("matches “submarine”").waitFor();
   await search.fill("");
-  await page.getByLabel("Failed or canceled").check({ force: true });
+  await pick(page, "Failed or canceled");
   await page.getByText("Nothing here.").waitFor();
   await page.context().close();
 });
@@ -46,9 +46,9 @@ test("older ones are loaded page by page", async () => {
 
 test("one that was made with files is made again with a new seed", async () => {
   const page = await house.open();
-  await page.getByLabel("An image").check({ force: true });
+  await pick(page, "An image");
   await choose(page, "First frame", house.media("first.png"));
-  await page.getByLabel("Prompt").fill("Try me twice");
+  await page.getByRole("textbox", { name: "Prompt" }).fill("Try me twice");
   await shortest(page);
   const first = await makeIt(page, house);
   // A later visit, with nothing but what the browser has kept.
@@ -90,7 +90,7 @@ test("a deleted video is gone from the server, and its price stays in the ledger
   assert.equal((await fetch(doomed.data.videos[0].url)).status, 410);
   await page.getByRole("link", { name: "Gallery" }).first().click();
   await until("it has left the gallery", async () => !(await titles(page)).includes("A red kite"));
-  await page.getByLabel("Deleted").check({ force: true });
+  await pick(page, "Deleted");
   await until("it is among the deleted", async () => (await titles(page)).join() === "A red kite");
 
   await page.getByRole("navigation", { name: "Views" }).getByRole("link", { name: "Credits" }).click();

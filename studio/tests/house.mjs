@@ -15,7 +15,7 @@ const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const AXE = readFileSync(here("../node_modules/axe-core/axe.min.js"), "utf8");
 
 /** Long enough for a busy machine; whatever is quicker is not waited for. */
-export const PATIENCE = 60_000;
+export const PATIENCE = 120_000;
 
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
@@ -145,7 +145,7 @@ export async function openHouse(settings = {}) {
 export async function audit(page) {
   // Evaluated by the debugger, which the policy of the page does not bind.
   await page.evaluate(AXE);
-  const { violations } = await page.evaluate(() => globalThis.axe.run());
+  const { violations } = await page.evaluate(() => globalThis.axe.run({ resultTypes: ["violations"] }));
   return violations
     .filter(({ impact }) => impact === "serious" || impact === "critical")
     .flatMap(({ id, help, nodes }) => nodes.map((node) => `${id}: ${help}: ${node.target} ${node.failureSummary}`));
@@ -176,6 +176,9 @@ export async function drop(page, label, path, type) {
 
 /** The mode of the form. */
 export const mode = (page, name) => page.getByRole("tab", { name, exact: true }).click();
+
+/** One of a few values side by side. */
+export const pick = (page, name) => page.getByRole("radio", { name, exact: true }).check();
 
 /** Takes the shortest of the durations that are offered. */
 export async function shortest(page) {

@@ -81,7 +81,7 @@ test("everything is reached by keys", async () => {
   for (const name of ["Words only", "Sound", "Prompt", "16:9", "720p", "Duration", "More settings", "Copy as code", "Make the video"]) {
     assert.ok(stops.includes(name), `${name} is among ${stops.join(", ")}`);
   }
-  await page.getByLabel("Prompt").fill("By keys");
+  await page.getByRole("textbox", { name: "Prompt" }).fill("By keys");
   await page.getByRole("slider", { name: "Duration" }).press("Home");
   await page.keyboard.press("Control+Enter");
   await until("it was sent", async () => (await house.newest())?.input.prompt === "By keys");
@@ -93,8 +93,7 @@ test("light and dark follow the system until the person chooses", async () => {
   const ground = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
   const dark = await ground();
   await page.emulateMedia({ colorScheme: "light" });
-  const light = await ground();
-  assert.notEqual(dark, light);
+  await until("the page is light", async () => (await ground()) !== dark);
   await page.getByRole("button", { name: "Dark colours" }).click();
   assert.equal(await ground(), dark);
   await page.reload();

@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { choose, drop, makeIt, mode, openHouse, shortest, slot, until } from "./house.mjs";
+import { choose, drop, makeIt, mode, openHouse, pick, shortest, slot, until } from "./house.mjs";
 
 let house;
 before(async () => (house = await openHouse()));
@@ -15,9 +15,9 @@ const priced = (page, expected) => until(`the price is ${expected}`, async () =>
 
 test("words become a video that plays and can be taken along", async () => {
   const page = await house.open();
-  await page.getByLabel("Prompt").fill("A lantern drifts over a lake");
-  await page.getByLabel("720p").check({ force: true });
-  await page.getByLabel("9:16").check({ force: true });
+  await page.getByRole("textbox", { name: "Prompt" }).fill("A lantern drifts over a lake");
+  await pick(page, "720p");
+  await pick(page, "9:16");
   await priced(page, "50 credits");
   await shortest(page);
   await priced(page, "20 credits");
@@ -44,7 +44,7 @@ test("words become a video that plays and can be taken along", async () => {
 
 test("an image begins it, with a sound of one's own", async () => {
   const page = await house.open();
-  await page.getByLabel("An image").check({ force: true });
+  await pick(page, "An image");
   await choose(page, "First frame", house.media("first.png"));
   await page.getByText("320 × 240").waitFor();
   await page.locator("summary", { hasText: "Sound" }).click();
@@ -72,7 +72,7 @@ test("first and last frame, one chosen and one dropped", async () => {
 test("references keep the order that the person gives them", async () => {
   const page = await house.open();
   await mode(page, "Reference");
-  await page.getByLabel("Prompt").fill("Image 1 and Image 2 dance like Video 1");
+  await page.getByRole("textbox", { name: "Prompt" }).fill("Image 1 and Image 2 dance like Video 1");
   await choose(page, "Reference images", house.media("first.png"), house.media("last.png"));
   await choose(page, "Another image", house.media("third.png"));
   await page.getByRole("button", { name: "Move Image 3 forward" }).click();
@@ -115,7 +115,7 @@ test("several results of one edit stand side by side", async () => {
   await page.getByLabel("What should change").fill("Make it snow");
   await choose(page, "Clip to edit", house.media("clip.mp4"));
   await page.getByText("More settings").click();
-  await page.getByRole("group", { name: /How many/ }).getByText("2").click();
+  await page.getByRole("group", { name: /How many/ }).getByRole("radio", { name: "2" }).check();
   const { data } = await makeIt(page, house);
   assert.equal(data.videos.length, 2);
   await page.getByRole("group", { name: "Results" }).getByRole("button", { name: "2" }).click();
@@ -152,9 +152,9 @@ test("a result goes on as first frame, clip to continue, reference and clip to e
 
 test("the request is to be had as curl, Python and TypeScript that run", async () => {
   const page = await house.open();
-  await page.getByLabel("An image").check({ force: true });
+  await pick(page, "An image");
   await choose(page, "First frame", house.media("first.png"));
-  await page.getByLabel("Prompt").fill(`It's "quoted" @once; done`);
+  await page.getByRole("textbox", { name: "Prompt" }).fill(`It's "quoted" @once; done`);
   await shortest(page);
   await page.getByRole("button", { name: "Copy as code" }).click();
   const dialog = page.getByRole("dialog");

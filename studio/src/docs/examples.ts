@@ -62,6 +62,6 @@ export function requestOf(workflow: Workflow, origin: string): Request {
 
 /** Files for whoever has none at hand. */
 export const SAMPLE_FILES = `export KINORA_API_KEY=…
-ffmpeg -f lavfi -i mandelbrot=size=1280x720:rate=24 -t 3 -pix_fmt yuv420p clip.mp4
+ffmpeg -f lavfi -i testsrc2=size=640x360:rate=24 -t 3 -pix_fmt yuv420p clip.mp4
 ffmpeg -i clip.mp4 -frames:v 1 first.png
 ffmpeg -sseof -0.2 -i clip.mp4 -frames:v 1 last.png`;

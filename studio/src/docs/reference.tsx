@@ -106,7 +106,11 @@ function Start({ document }: { document: Document | null }) {
           Version {document.info.version} · base <code>{location.origin + (document.servers[0]?.url ?? "")}</code>
         </p>
       )}
-      <p>{document?.info.description}</p>
+      {document?.info.description !== undefined && (
+        <p>
+          <Text of={document.info.description} />
+        </p>
+      )}
       <p>
         Every call carries an API key as <code>Authorization: Bearer …</code>. The first start of the server prints one;{" "}
         <code>kinora key create</code> makes another. The examples read it from the environment, and use three small files that

@@ -5,7 +5,7 @@ import { Icon } from "./icons";
 
 export function Brand({ page = "Studio" }: { page?: "Studio" | "API" }) {
   return (
-    <a class="brand" href="/studio" aria-label={page === "Studio" ? "Kinora Studio" : "Kinora, to the Studio"}>
+    <a class="brand" href="/studio" title="To the Studio">
       <svg viewBox="0 0 32 32" aria-hidden="true">
         <rect width="32" height="32" rx="9" />
         <path d="M9.5 8v16M10 16.5 21 8.5M14.5 14l8 9.5" />

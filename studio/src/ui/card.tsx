@@ -33,7 +33,8 @@ function Card({ of, small }: { of: Generation; small: boolean }) {
   const state = of.data_removed === true ? "Deleted" : STATE_NAMES[of.status];
   return (
     <article class={`card ${of.status.toLowerCase()}`}>
-      <a class="picture" href={hrefOf({ view: "one", id: of.id })} aria-label={`${title}, ${state}`}>
+      <a class="picture" href={hrefOf({ view: "one", id: of.id })}>
+        <span class="unseen">{title}, </span>
         {file !== undefined ? (
           <img src={local(file.poster_url)} alt="" loading="lazy" decoding="async" />
         ) : (

@@ -7,10 +7,12 @@ export function faultOf(faults: FieldError[], field: string): string | undefined
   return faults.find((fault) => fault.field === field)?.message;
 }
 
+/** What is wrong, as a sentence: the API sends the rest of one that starts with the field. */
 export function FaultText({ id, text }: { id: string; text: string | undefined }) {
   return text === undefined ? null : (
     <p class="fault" id={id}>
       {text.charAt(0).toUpperCase() + text.slice(1)}
+      {!/[.!?]$/.test(text) && "."}
     </p>
   );
 }

@@ -1,7 +1,7 @@
 // One generation, large: how far it is, then what came of it and where it can go on.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { local } from "../api";
-import { bytes, number, seconds, stageName, titleOf } from "../format";
+import { RATIOS, bytes, number, seconds, stageName, titleOf } from "../format";
 import { takeOnward, type Onward } from "../state";
 import { ENDED, type Generation, type VideoFile } from "../wire";
 import { Actions, useDoing } from "./actions";
@@ -34,18 +34,21 @@ function Screen({ of }: { of: Generation }) {
   );
 }
 
-/** The shape the video will have, as far as it is known before. */
-function shapeOf({ input, data }: Generation): string {
+/** The shape the video has, or will have as far as that is known before. */
+function shapeOf({ input, data }: Generation): Shape {
   const file = data?.videos[0];
-  if (file !== undefined) return `${file.width} / ${file.height}`;
-  return (input.aspect_ratio ?? "16:9").replace(":", " / ");
+  return shape(file === undefined ? RATIOS[input.aspect_ratio ?? "16:9"] : [file.width, file.height]);
 }
+
+/** Width over height, for the style sheet. */
+type Shape = { "--shape": string };
+export const shape = ([width, height]: readonly [number, number]): Shape => ({ "--shape": String(width / height) });
 
 function Underway({ of }: { of: Generation }) {
   const percent = Math.round(of.progress * 100);
   const elapsed = useElapsed(of.started_at ?? of.created_at);
   return (
-    <div class="screen underway" style={{ aspectRatio: shapeOf(of) }}>
+    <div class="screen underway" style={shapeOf(of)}>
       <div class="underway-text">
         <p class="stage-name">{stageName(of.stage)}</p>
         <progress max={100} value={percent} aria-label="Progress" />
@@ -73,7 +76,7 @@ function useElapsed(since: string): string {
 function Empty({ of }: { of: Generation }) {
   if (of.data_removed === true) {
     return (
-      <div class="screen empty" style={{ aspectRatio: shapeOf(of) }}>
+      <div class="screen empty" style={shapeOf(of)}>
         <Icon name="trash" />
         <p>Deleted. What it cost stays in the ledger.</p>
       </div>
@@ -81,7 +84,7 @@ function Empty({ of }: { of: Generation }) {
   }
   const failed = of.status === "FAILED";
   return (
-    <div class={`screen empty ${failed ? "failed" : ""}`} style={{ aspectRatio: shapeOf(of) }}>
+    <div class={`screen empty ${failed ? "failed" : ""}`} style={shapeOf(of)}>
       <Icon name={failed ? "warn" : "stop"} />
       <p>{failed ? (of.message ?? "The generation failed.") : "Canceled. Its credits are back."}</p>
       {failed && of.code !== undefined && <code>{of.code}</code>}
@@ -120,13 +123,13 @@ function Ready({ of, files, title }: { of: Generation; files: VideoFile[]; title
         key={source}
         ref={player}
         class="screen"
-        style={{ aspectRatio: shapeOf(of) }}
+        style={shapeOf(of)}
         src={local(source)}
         poster={local(poster)}
         controls
         loop
         playsInline
-        preload="metadata"
+        preload="auto"
         aria-label={`Video: ${title}`}
       />
       {files.length > 1 && (
@@ -144,7 +147,8 @@ function Ready({ of, files, title }: { of: Generation; files: VideoFile[]; title
         ))}
       </p>
       {(of.data?.warnings ?? []).map(({ code, message }) => (
-        <p class="notice" key={code}>
+        <p class="remark" key={code}>
+          <Icon name="warn" />
           {message}
         </p>
       ))}

@@ -154,7 +154,6 @@ function Inputs({ draft, limits, faults }: Part) {
         <>
           <StartChoice draft={draft} />
           <Beginning draft={draft} faults={faults} />
-          <Sound draft={draft} limits={limits} faults={faults} />
         </>
       );
     case "frames":
@@ -172,7 +171,6 @@ function Inputs({ draft, limits, faults }: Part) {
               fault={fault("end_image_url")}
             />
           </div>
-          <Sound draft={draft} limits={limits} faults={faults} />
         </>
       );
     case "reference":
@@ -348,9 +346,10 @@ function Settings({ draft, limits, faults }: Part) {
           fault={fault("multi_shots")}
         />
       )}
+      {(draft.feature === "text-image" || draft.feature === "frames") && <Sound draft={draft} limits={limits} faults={faults} />}
       <details class="more" open={open || undefined}>
         <summary>
-          <Icon name="spark" /> More settings
+          <Icon name="sliders" /> More settings
         </summary>
         <div class="more-body">
           <Seed draft={draft} fault={fault("seed")} />

@@ -1,11 +1,12 @@
 // Beside the form: the generation that was sent last, and the ones before it.
 import { useCell } from "../cell";
-import { draft, list, staged } from "../state";
+import { RATIOS, titleOf } from "../format";
 import { hrefOf } from "../route";
+import { draft, list, staged } from "../state";
 import { Cards } from "../ui/card";
 import { Icon } from "../ui/icons";
-import { Result } from "../ui/result";
-import { titleOf } from "../format";
+import { Result, shape } from "../ui/result";
+import { ENDED } from "../wire";
 
 const RECENT_MAX = 6;
 
@@ -14,11 +15,11 @@ export function Stage() {
   const all = useCell(list);
   const { aspect } = useCell(draft);
   const current = all.find((one) => one.id === id);
-  const recent = all.filter((one) => one.id !== id && one.data_removed !== true).slice(0, RECENT_MAX);
+  const recent = all.filter((one) => one.id !== id && (one.data !== null || !ENDED.has(one.status))).slice(0, RECENT_MAX);
   return (
     <section class="stage" id="stage" aria-label="Result">
       {current === undefined ? (
-        <div class="screen empty waiting" style={{ aspectRatio: (aspect === "" ? "16:9" : aspect).replace(":", " / ") }}>
+        <div class="screen empty waiting" style={shape(RATIOS[aspect === "" ? "16:9" : aspect])}>
           <Icon name="clip" />
           <p>Your video will appear here.</p>
         </div>
