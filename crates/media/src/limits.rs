@@ -272,10 +272,9 @@ impl fmt::Display for LimitViolation {
                 )
             }
             Self::Ratio { width, height } => {
-                let ratio = f64::from(width) / f64::from(height.max(1));
                 write!(
                     f,
-                    "is {width}×{height} pixels, a ratio of {ratio:.3}; 1:{MAX_RATIO} to {MAX_RATIO}:1 are accepted"
+                    "is {width}×{height} pixels; ratios of 1:{MAX_RATIO} to {MAX_RATIO}:1 are accepted"
                 )
             }
         }

@@ -1,6 +1,12 @@
 //! Keeps a lease alive while an attempt works, carries its progress to the store, and hears there when to stop.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use kinora_domain::{Progress, Status, Timestamp};
 use kinora_media::chain;
@@ -28,6 +34,8 @@ pub(crate) struct Pulse {
     pub(crate) meter: Meter,
     pub(crate) stop: Stop,
     pub(crate) shutdown: CancellationToken,
+    /// Set once the attempt tells its end: what the store then says of the lease is that end.
+    pub(crate) settling: Arc<AtomicBool>,
 }
 
 impl Pulse {
@@ -112,7 +120,9 @@ impl Pulse {
 
     fn lose(&self) {
         let id = self.lease.generation;
-        info!(generation.id = %id, "The lease on {id} is lost; this attempt ends without a word");
+        if !self.settling.load(Ordering::Acquire) {
+            info!(generation.id = %id, "The lease on {id} is lost; this attempt ends without a word");
+        }
         self.stop.request(StopReason::LeaseLost);
     }
 }

@@ -1,6 +1,12 @@
 //! The slots of a worker: each claims a generation, carries it to an end, and claims the next.
 
-use std::{io, panic::AssertUnwindSafe, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    panic::AssertUnwindSafe,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures_util::FutureExt;
 use kinora_domain::{Artifact, GenerationId, OfferId, PriceTable, Status, Success, WorkerId};
@@ -251,7 +257,9 @@ impl Shared {
             meter: meter.clone(),
             stop: stop.clone(),
             shutdown: shutdown.clone(),
+            settling: Arc::default(),
         };
+        let settling = Arc::clone(&pulse.settling);
         let attempt = async {
             let folder = self
                 .scratch
@@ -275,6 +283,7 @@ impl Shared {
                 Err(AttemptError::Panicked { message })
             });
             let outcome = self.outcome(id, ended, attempts, stop.reason())?;
+            settling.store(true, Ordering::Release);
             self.finish(lease, outcome).await
         };
         // The beating ends with the word: both are raced, and the beating alone never wins.

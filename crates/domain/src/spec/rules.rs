@@ -253,22 +253,26 @@ fn check_members(draft: &Draft, feature: Feature, found: &mut Violations) {
                 "is required for frames, unless video_url is sent to continue a clip",
             );
             let clip_hint = "is for reference; a clip cannot be both continued and referenced: drop video_url, \
-                             or send feature explicitly and the members it takes";
+                             or send feature explicitly, as reference, and the members it takes";
             let image_hint = "is for edit-video; use reference_image_urls, or add video_url";
-            let refs_hint =
-                "is for reference and edit-video; send feature explicitly and the members it takes";
-            refuse("V-15", reference_images, "reference_image_urls", refs_hint);
+            let images_hint = format!(
+                "is for reference and edit-video, not for {feature}; send one of these as feature, and the members it takes"
+            );
+            let videos_hint = format!(
+                "is for reference, not for {feature}; send that as feature, and the members it takes"
+            );
+            refuse("V-15", reference_images, "reference_image_urls", &images_hint);
             refuse(
                 "V-15",
                 reference_image,
                 "reference_image_url",
-                if video { refs_hint } else { image_hint },
+                if video { &images_hint } else { image_hint },
             );
             refuse(
                 "V-15",
                 video_refs,
                 "video_refs",
-                if video { clip_hint } else { refs_hint },
+                if video { clip_hint } else { &videos_hint },
             );
             refuse(
                 "V-16",
@@ -395,7 +399,7 @@ fn check_start(draft: &Draft, offer: &FeatureOffer, found: &mut Violations) {
     let starts = names(&starts);
     let message = match start {
         Start::Text => format!("is required: this engine starts from {starts}, not from text alone"),
-        _ => format!("makes this a clip from {start}, which is beyond this engine; it starts from {starts}"),
+        _ => format!("makes this start from {start}, which is beyond this engine; it starts from {starts}"),
     };
     found.add("V-26", field, message);
 }
@@ -467,7 +471,7 @@ fn read_duration(draft: &Draft, feature: Feature, offer: &FeatureOffer, found: &
         found.add(
             "V-19",
             "duration",
-            format!("{given} is out of range; {feature} takes {range}"),
+            format!("{} is out of range; {feature} takes {range}", told(given)),
         );
     } else if with_videos && given > 10 {
         found.add(
@@ -559,7 +563,7 @@ fn read_seed(draft: &Draft, drawn: Seed, found: &mut Violations) -> Seed {
         found.add(
             "V-24",
             "seed",
-            format!("{given} is out of range; 0 to {SEED_MAX} are taken"),
+            format!("{} is out of range; 0 to {SEED_MAX} are taken", told(given)),
         );
         drawn
     })
@@ -571,7 +575,7 @@ fn read_n(draft: &Draft, found: &mut Violations) -> u8 {
         found.add(
             "V-28",
             "n",
-            format!("{given} is out of range; 1 to {CLIPS_MAX} are taken"),
+            format!("{} is out of range; 1 to {CLIPS_MAX} are taken", told(given)),
         );
     }
     u8::try_from(given).unwrap_or(1)
@@ -610,6 +614,14 @@ fn workflow(draft: Draft, feature: Feature, multi_shots: bool, audio: AudioSetti
 
 fn names(names: &[&str]) -> String {
     names.join(", ")
+}
+
+/// A number for a message. The ends of the range stand for whatever lies beyond them.
+fn told(number: i64) -> String {
+    match number {
+        i64::MIN | i64::MAX => "a number beyond 64 bits".to_owned(),
+        _ => number.to_string(),
+    }
 }
 
 /// A client's text for a message: quoted, its control characters escaped, cut where it grows long.

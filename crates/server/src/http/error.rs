@@ -124,6 +124,15 @@ impl ApiError {
         )
     }
 
+    /// 416: nothing of the file lies in the range.
+    pub fn range_not_satisfiable(length: u64) -> ApiError {
+        ApiError::new(
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            code::INVALID_INPUT,
+            format!("The range lies outside of the file, which has {length} bytes."),
+        )
+    }
+
     /// 410: the file was removed.
     pub fn media_removed() -> ApiError {
         ApiError::new(

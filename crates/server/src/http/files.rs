@@ -181,7 +181,7 @@ async fn serve(
         }
         Range::Unsatisfiable => {
             let range = [(header::CONTENT_RANGE, text(format!("bytes */{length}")))];
-            Ok((StatusCode::RANGE_NOT_SATISFIABLE, range).into_response())
+            Ok((range, ApiError::range_not_satisfiable(length)).into_response())
         }
         Range::Part { first, last } => {
             file.seek(SeekFrom::Start(first))

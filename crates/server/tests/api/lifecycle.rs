@@ -114,6 +114,9 @@ async fn files_in_ranges_and_their_signatures() {
     assert_eq!(&part.bytes().await.expect("a body")[..], b"ftyp");
     let beyond = reqwest_get(&house, &url, &[("range", "bytes=999999999-")]).await;
     assert_eq!(beyond.status().as_u16(), 416);
+    assert_eq!(beyond.headers()["content-range"], format!("bytes */{size}"));
+    let refusal: Value = beyond.json().await.expect("a body");
+    assert_eq!(refusal["code"], "VIDEO_GENERATION_INVALID_INPUT", "{refusal}");
     let same = reqwest_get(&house, &url, &[("if-none-match", &etag)]).await;
     assert_eq!(same.status().as_u16(), 304);
     let weak = reqwest_get(&house, &url, &[("if-none-match", &format!("\"x\", W/{etag}"))]).await;

@@ -10,7 +10,7 @@ use utoipa::openapi::{
 };
 
 use super::parts::{
-    CREATED_EDIT, array_of, create_body, cursor, empty_answer, error_answer, file_answer, header, id,
+    CREATED_EDIT, array_of, content_range, create_body, cursor, empty_answer, error_answer, file_answer, id,
     idempotency_key, json_answer, last_event_id, limit, named, path, prefer, refer, required_query,
     status_filter, stream_answer, text_answer, with_acceptance_headers, with_creation_headers, workspace,
 };
@@ -386,7 +386,6 @@ fn list_models() -> Operation {
 fn get_file(name: &'static str) -> Operation {
     let text = || Schema::from(ObjectBuilder::new().schema_type(Type::String));
     let seconds = ObjectBuilder::new().schema_type(Type::Integer);
-    let content_range = || header("Which bytes of how many.", Type::String);
     Call {
         name,
         tag: VIDEOS,
@@ -411,14 +410,8 @@ fn get_file(name: &'static str) -> Operation {
                     .build(),
             ),
             (304, empty_answer("It is what the client has.").build()),
-            (
-                416,
-                empty_answer("The range lies outside the file.")
-                    .header("Content-Range", content_range())
-                    .build(),
-            ),
         ],
-        errors: &[403, 404, 410, 500],
+        errors: &[403, 404, 410, 416, 500],
     }
     .open()
 }

@@ -254,11 +254,17 @@ pub(super) fn header(doc: &str, kind: Type) -> utoipa::openapi::header::Header {
         .build()
 }
 
+/// Which part of a file an answer holds.
+pub(super) fn content_range() -> utoipa::openapi::header::Header {
+    header("Which bytes of how many.", Type::String)
+}
+
 /// The answer to an error of this status.
 pub(super) fn error_answer(status: u16) -> Response {
     let answer = json_answer(error_doc(status), refer::<ErrorBody>());
     match status {
         401 => answer.header("WWW-Authenticate", header("`Bearer`.", Type::String)),
+        416 => answer.header("Content-Range", content_range()),
         409 | 429 | 503 => answer.header("Retry-After", header("Seconds to wait.", Type::Integer)),
         _ => answer,
     }
@@ -278,6 +284,7 @@ fn error_doc(status: u16) -> &'static str {
         410 => "The media of this generation have been removed.",
         413 => "The body or one of its parts is too large.",
         415 => "The content type of the body is not taken.",
+        416 => "The range lies outside of the file.",
         422 => "A value is not taken. `errors` names every member at fault.",
         429 => "Too many requests, or too many generations queued.",
         500 => "A fault of the server.",

@@ -409,7 +409,8 @@ fn within_one(fraction: f32) -> f32 {
     if fraction.is_nan() {
         0.0
     } else {
-        fraction.clamp(0.0, 1.0)
+        // A thousandth is more than anybody watches, and keeps what is shown short.
+        (fraction.clamp(0.0, 1.0) * 1000.0).round() / 1000.0
     }
 }
 
