@@ -74,6 +74,18 @@ export function startOf(draft: Draft): Start {
   return draft.feature === "frames" && draft.start === "nothing" ? "image" : draft.start;
 }
 
+/** Why the mode cannot begin so with the engine that is there. */
+export function barredStart(feature: Feature, start: Start, limits: Limits | null): string | undefined {
+  const names: Record<Start, string[]> = {
+    nothing: ["text"],
+    image: feature === "frames" ? ["first-and-last-frame", "first-frame"] : ["first-frame"],
+    clip: feature === "frames" ? ["clip-and-last-frame", "clip"] : ["clip"],
+  };
+  if (limits === null || names[start].some((name) => limits.starts.includes(name))) return undefined;
+  const without = { nothing: "words alone", image: "an image", clip: "a clip" }[start];
+  return `The engine of this server does not start from ${without}.`;
+}
+
 /** Several clips of one edit are the narrow endpoint's business. */
 export function modelOf(draft: Draft): string {
   return draft.feature === "edit-video" && draft.n > 1 ? EDIT_MODEL : VIDEO_MODEL;

@@ -28,12 +28,18 @@ function priced(draft: Draft): { media: [string, Medium][]; scalars: [string, Sc
   return { media, scalars, n: narrow ? draft.n : 1 };
 }
 
-/** The question that is being answered. One at a time: a clip that goes along is looked at by the server each time. */
+/** How long a draft has to stay as it is before its price is asked for. */
+const PAUSE_MS = 250;
+
+/** The last question, also while it waits for its turn. One at a time: clips go along, and are looked at each time. */
 let answering: Promise<unknown> = Promise.resolve();
 
-/** Waits for the answer that is on its way, if one is. */
+/** Waits until no price is asked for: nothing is sent before its price is known, and no file twice at once. */
 export async function settled(): Promise<void> {
-  await answering;
+  for (let seen: Promise<unknown> | null = null; seen !== answering; ) {
+    seen = answering;
+    await seen;
+  }
 }
 
 /** Asks again whenever something changes that a price can depend on. */
@@ -52,14 +58,17 @@ export function useQuote(draft: Draft, signedIn: boolean): Price {
     let current = true;
     const tell = (price: Price) => current && setPrice(price);
     tell({ is: "asked" });
-    const timer = setTimeout(() => {
-      answering = answering.then(async () => {
-        if (current) await ask(media, scalars, n).then(tell, (error: unknown) => tell(refusal(error)));
-      });
-    }, 250);
+    let hurry = () => {};
+    const pause = new Promise<void>((done) => {
+      hurry = done;
+      setTimeout(done, PAUSE_MS);
+    });
+    answering = Promise.all([answering, pause]).then(async () => {
+      if (current) await ask(media, scalars, n).then(tell, (error: unknown) => tell(refusal(error)));
+    });
     return () => {
       current = false;
-      clearTimeout(timer);
+      hurry();
     };
   }, [question]);
   return price;

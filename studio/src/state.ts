@@ -4,6 +4,7 @@ import { Cell } from "./cell";
 import {
   EDIT_MODEL,
   EMPTY,
+  barredStart,
   bodyOf,
   draftOf,
   fromFile,
@@ -74,17 +75,31 @@ export async function load(): Promise<void> {
   ]);
   models.set(offered.data);
   credits.set(balance);
-  list.set(page.data);
+  list.set((known) => joined(page.data, known));
   older.set({ cursor: page.next_cursor, more: page.has_more });
   firstFit(offered.data);
   for (const generation of page.data) if (!ENDED.has(generation.status)) watch(generation.id);
 }
 
+/**
+ * A page of the list, and what is known already. Something may have been opened or deleted while the page was on its
+ * way: of what has ended, what is known is newer.
+ */
+function joined(page: Generation[], known: Generation[]): Generation[] {
+  const kept = new Map(known.filter(({ status }) => ENDED.has(status)).map((one) => [one.id, one]));
+  const listed = new Set(page.map(({ id }) => id));
+  const beyond = known.filter(({ id }) => !listed.has(id));
+  return [...page.map((one) => kept.get(one.id) ?? one), ...beyond].sort((a, b) => (a.id < b.id ? 1 : -1));
+}
+
 /** The draft begins with something that the engine can do. */
 function firstFit(offered: Model[]): void {
   const limits = limitsOf(offered, draft.value.feature);
-  const best = limits?.resolutions.includes(draft.value.resolution) ? null : limits?.resolutions[0];
-  if (best) edit({ resolution: best });
+  if (limits === null) return;
+  const [resolution] = limits.resolutions;
+  if (resolution !== undefined && !limits.resolutions.includes(draft.value.resolution)) edit({ resolution });
+  const starts = (["nothing", "image", "clip"] as const).filter((start) => barredStart("text-image", start, limits) === undefined);
+  if (starts[0] !== undefined && !starts.includes(draft.value.start)) edit({ start: starts[0] });
 }
 
 export async function loadOlder(): Promise<void> {

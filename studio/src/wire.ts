@@ -106,6 +106,8 @@ export interface Quote {
 
 export interface Limits {
   feature: Feature;
+  /** What a clip can start from. */
+  starts: string[];
   resolutions: Resolution[];
   aspect_ratios: AspectRatio[];
   duration: { min: number; max: number; default: number };

@@ -144,3 +144,26 @@ test("a stream that breaks is taken up behind the last event", async () => {
   assert.deepEqual(resumed.slice(0, 2), [undefined, "1"]);
   await page.context().close();
 });
+
+test("what the engine cannot do cannot be chosen, and why is said", async () => {
+  const page = await house.open("/healthz");
+  await page.route("**/api/v1/models", async (route) => {
+    const answer = await route.fetch();
+    const body = await answer.json();
+    const features = body.data[0].features.filter(({ feature }) => feature !== "reference");
+    Object.assign(features[0], { starts: ["first-frame"], resolutions: ["720p"], audio_input: false });
+    features[0].duration.max = 5;
+    body.data[0].features = features;
+    await route.fulfill({ response: answer, json: body });
+  });
+  await page.goto(`${house.url}/studio`);
+  await until("the form knows the engine", () => page.getByRole("radio", { name: "1080p" }).isDisabled());
+  assert.ok(await page.getByRole("tab", { name: "Reference" }).isDisabled());
+  assert.ok(await page.getByRole("radio", { name: "Words only" }).isDisabled());
+  assert.ok(await page.getByRole("radio", { name: "An image" }).isChecked(), "it begins with what can be done");
+  await page.getByText("The engine of this server does not start from words alone.").waitFor();
+  assert.equal(await page.locator("summary", { hasText: "Sound" }).count(), 0);
+  await page.getByRole("slider", { name: "Duration" }).press("End");
+  assert.equal(await page.locator("output").textContent(), "5 s");
+  await page.context().close();
+});

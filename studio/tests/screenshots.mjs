@@ -122,10 +122,11 @@ const VIEWS = {
   },
 };
 
-/** What an earlier picture has left running. */
+/** Ends and clears away what an earlier picture has left. */
 async function calm() {
   for (const { id } of await house.api("/generations/running")) await house.api(`/generation/${id}/cancel`, { method: "POST" });
   await until("nothing runs", async () => (await house.api("/generations/running")).length === 0);
+  for (const { id } of (await house.api("/generations?status=CANCELED")).data) await house.api(`/generation/${id}`, { method: "DELETE" });
 }
 
 const wanted = process.argv.slice(2);

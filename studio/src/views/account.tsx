@@ -84,10 +84,10 @@ function Ledger() {
             <th scope="col">When</th>
             <th scope="col">What</th>
             <th scope="col">Video</th>
-            <th scope="col" class="amount">
+            <th scope="col" class="amount part">
               Subscription
             </th>
-            <th scope="col" class="amount">
+            <th scope="col" class="amount part">
               Permanent
             </th>
             <th scope="col" class="amount">

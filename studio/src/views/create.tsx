@@ -1,7 +1,7 @@
 // The form: four modes, what each takes, what the engine cannot do and why, the price, and the button.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useCell } from "../cell";
-import { durationsOf, startOf, type Draft, type Start } from "../draft";
+import { barredStart, durationsOf, startOf, type Draft, type Start } from "../draft";
 import { FEATURE_NAMES, RATIOS, characters, number, seconds } from "../format";
 import { useQuote, type Price } from "../quote";
 import { key } from "../session";
@@ -152,14 +152,14 @@ function Inputs({ draft, limits, faults }: Part) {
     case "text-image":
       return (
         <>
-          <StartChoice draft={draft} />
+          <StartChoice draft={draft} limits={limits} />
           <Beginning draft={draft} faults={faults} />
         </>
       );
     case "frames":
       return (
         <>
-          <StartChoice draft={draft} />
+          <StartChoice draft={draft} limits={limits} />
           <div class="pair">
             <Beginning draft={draft} faults={faults} />
             <MediumSlot
@@ -204,7 +204,7 @@ function Inputs({ draft, limits, faults }: Part) {
   }
 }
 
-function StartChoice({ draft }: { draft: Draft }) {
+function StartChoice({ draft, limits }: { draft: Draft; limits: Limits | null }) {
   const choices: { value: Start; label: string }[] = [
     { value: "image", label: "An image" },
     { value: "clip", label: "A clip, continued" },
@@ -215,7 +215,7 @@ function StartChoice({ draft }: { draft: Draft }) {
       name="start"
       label="Start from"
       value={startOf(draft)}
-      choices={choices}
+      choices={choices.map((choice) => ({ ...choice, barred: barredStart(draft.feature, choice.value, limits) }))}
       onChange={(start) => edit({ start }, ["image_url", "video_url", "audio_url", "prompt", "duration"])}
     />
   );

@@ -4,6 +4,18 @@ use super::Asset;
 
 pub(super) const ASSETS: &[Asset] = &[
     Asset {
+        path: "assets/code-CWoBCw4U.js",
+        content_type: "text/javascript; charset=utf-8",
+        etag: "W/\"9baac25a874427da\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/code-CWoBCw4U.js"),
+        gzip: Some(include_bytes!(
+            "../../../../../studio/dist/assets/code-CWoBCw4U.js.gz"
+        )),
+        brotli: Some(include_bytes!(
+            "../../../../../studio/dist/assets/code-CWoBCw4U.js.br"
+        )),
+    },
+    Asset {
         path: "assets/code-DD41jJDX.css",
         content_type: "text/css; charset=utf-8",
         etag: "W/\"86eeef9bd61a9ece\"",
@@ -16,15 +28,15 @@ pub(super) const ASSETS: &[Asset] = &[
         )),
     },
     Asset {
-        path: "assets/code-DSh7Ni8s.js",
+        path: "assets/docs-CPYzau4J.js",
         content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"a9019c36f8c79e68\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/code-DSh7Ni8s.js"),
+        etag: "W/\"144c216aad3c67b8\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/docs-CPYzau4J.js"),
         gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/code-DSh7Ni8s.js.gz"
+            "../../../../../studio/dist/assets/docs-CPYzau4J.js.gz"
         )),
         brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/code-DSh7Ni8s.js.br"
+            "../../../../../studio/dist/assets/docs-CPYzau4J.js.br"
         )),
     },
     Asset {
@@ -40,18 +52,6 @@ pub(super) const ASSETS: &[Asset] = &[
         )),
     },
     Asset {
-        path: "assets/docs-WSHKeTQL.js",
-        content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"38b16e93dc9151fb\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/docs-WSHKeTQL.js"),
-        gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/docs-WSHKeTQL.js.gz"
-        )),
-        brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/docs-WSHKeTQL.js.br"
-        )),
-    },
-    Asset {
         path: "assets/icon-OUy7wU_H.svg",
         content_type: "image/svg+xml",
         etag: "W/\"47b9b407d74c4163\"",
@@ -61,18 +61,6 @@ pub(super) const ASSETS: &[Asset] = &[
         )),
         brotli: Some(include_bytes!(
             "../../../../../studio/dist/assets/icon-OUy7wU_H.svg.br"
-        )),
-    },
-    Asset {
-        path: "assets/studio-0Vtkg51y.js",
-        content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"846c8fdb638d98e1\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/studio-0Vtkg51y.js"),
-        gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/studio-0Vtkg51y.js.gz"
-        )),
-        brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/studio-0Vtkg51y.js.br"
         )),
     },
     Asset {
@@ -88,9 +76,21 @@ pub(super) const ASSETS: &[Asset] = &[
         )),
     },
     Asset {
+        path: "assets/studio-DWaUosdk.js",
+        content_type: "text/javascript; charset=utf-8",
+        etag: "W/\"0cc0f473a906e5bc\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/studio-DWaUosdk.js"),
+        gzip: Some(include_bytes!(
+            "../../../../../studio/dist/assets/studio-DWaUosdk.js.gz"
+        )),
+        brotli: Some(include_bytes!(
+            "../../../../../studio/dist/assets/studio-DWaUosdk.js.br"
+        )),
+    },
+    Asset {
         path: "docs.html",
         content_type: "text/html; charset=utf-8",
-        etag: "W/\"18aa75d6909dac7d\"",
+        etag: "W/\"1055d4f8ad2aa187\"",
         plain: include_bytes!("../../../../../studio/dist/docs.html"),
         gzip: Some(include_bytes!("../../../../../studio/dist/docs.html.gz")),
         brotli: Some(include_bytes!("../../../../../studio/dist/docs.html.br")),
@@ -98,7 +98,7 @@ pub(super) const ASSETS: &[Asset] = &[
     Asset {
         path: "studio.html",
         content_type: "text/html; charset=utf-8",
-        etag: "W/\"3c3b47e911be1c5f\"",
+        etag: "W/\"f355f45a36f84a46\"",
         plain: include_bytes!("../../../../../studio/dist/studio.html"),
         gzip: Some(include_bytes!("../../../../../studio/dist/studio.html.gz")),
         brotli: Some(include_bytes!("../../../../../studio/dist/studio.html.br")),
