@@ -94,7 +94,7 @@ def way_batch(rng, count):
     return torch.from_numpy(np.stack(rows)), torch.tensor(labels)
 
 
-def train(work, minutes=12.0, lr=2e-3):
+def train(work, minutes=35.0, lr=2e-3):
     run = Run(work, "judge", minutes)
     both = torch.nn.ModuleDict(dict(eye=j.Eye(), way=j.Way()))
     optimizer = Muon(list(both.named_parameters()), lr, decay=0.01, plain=("out", "one", "where.2"))
@@ -105,7 +105,7 @@ def train(work, minutes=12.0, lr=2e-3):
     share, logged, losses = run.used / minutes, run.used, []
     while share < 1:
         eye = eye_loss(both["eye"], eye_batch(rng, 32))
-        x, label = way_batch(rng, 48)
+        x, label = way_batch(rng, 160)
         way = F.cross_entropy(both["way"](x), label)
         optimizer.zero_grad(set_to_none=True)
         (eye + way).backward()
