@@ -105,7 +105,8 @@ impl Blobs {
         path.try_exists().map_err(failed("look for", &path))
     }
 
-    /// Gives complete and synced bytes their name, in place of an older copy of the same.
+    /// Gives complete and synced bytes their name. A copy that has it already stays, as young as a new one: somebody may be
+    /// reading it, and a sandboxed child may read the very file that it was shown, not another one of the same name.
     fn name(&self, staged: &Path, hash: BlobHash) -> Result<()> {
         self.crash_at(CrashPoint::BlobStaged)?;
         let path = self.path(hash);
@@ -116,7 +117,13 @@ impl Blobs {
         }
         {
             let _naming = self.exclusive()?;
-            fs::rename(staged, &path).map_err(failed("name", &path))?;
+            if is_copy(staged, &path) {
+                let copy = File::open(&path).map_err(failed("open", &path))?;
+                sync_young(&copy, &path)?;
+                fs::remove_file(staged).map_err(failed("remove", staged))?;
+            } else {
+                fs::rename(staged, &path).map_err(failed("name", &path))?;
+            }
         }
         sync_folder(shard)?;
         self.crash_at(CrashPoint::BlobNamed)
@@ -136,6 +143,12 @@ impl Blobs {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether a file of this name, and so of this content, is there whole.
+fn is_copy(staged: &Path, named: &Path) -> bool {
+    let length = |path: &Path| fs::metadata(path).map(|file| file.len());
+    matches!((length(staged), length(named)), (Ok(new), Ok(old)) if new == old)
 }
 
 struct Exclusive<'a> {
