@@ -7,7 +7,7 @@
 mod rules;
 
 use crate::{
-    catalog::{FeatureOffer, REFERENCES_MAX, Start},
+    catalog::{FeatureOffer, REFERENCES_MAX},
     feature::Feature,
     frame_size::{AspectRatio, Resolution},
     input::Source,
@@ -118,19 +118,6 @@ pub enum Workflow {
 }
 
 impl Workflow {
-    /// What it starts from.
-    pub fn start(&self) -> Start {
-        match self {
-            Workflow::Text { .. } => Start::Text,
-            Workflow::Image { .. } => Start::FirstFrame,
-            Workflow::FirstLast { .. } => Start::FirstAndLastFrame,
-            Workflow::Continuation { last: None, .. } => Start::Clip,
-            Workflow::Continuation { last: Some(_), .. } => Start::ClipAndLastFrame,
-            Workflow::Reference { .. } => Start::References,
-            Workflow::Edit { .. } => Start::ClipToEdit,
-        }
-    }
-
     /// Every medium of it with the request member it came in, in the order of the documentation.
     pub fn sources(&self) -> Vec<(Member, &Source)> {
         let mut sources = Vec::new();
