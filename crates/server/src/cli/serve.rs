@@ -2,7 +2,7 @@
 //!
 //! 1. read the configuration
 //! 2. take the data directory, listen, open the parts; make account, key and credits on the first start
-//! 3. tell where the server is, in the ready file and on standard output
+//! 3. tell where the server is, on standard output and then in the ready file: whoever sees the file finds both
 //! 4. on a signal drain: no more work is taken, what runs may finish, then the answers in flight; a second signal
 //!    ends it at once
 
@@ -100,13 +100,13 @@ async fn serve(config: &Config, dir: &DataDir, ready_file: Option<&Path>) -> Out
     let url = server.url().to_owned();
     let invitation = fresh.as_ref().and_then(|fresh| server.invite(fresh));
     let studio_url = invitation.unwrap_or_else(|| format!("{url}/studio"));
+    greet(&server, &studio_url, dir, &engine, config, fresh.as_ref());
     if let Some(path) = ready_file {
         write_ready_file(path, &url, &studio_url, fresh.as_ref()).map_err(failed(format!(
             "the ready file {} cannot be written",
             path.display()
         )))?;
     }
-    greet(&server, &studio_url, dir, &engine, config, fresh.as_ref());
     drop(fresh);
 
     tokio::select! {
