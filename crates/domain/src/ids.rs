@@ -67,6 +67,10 @@ ids! {
     GrantId = "grn_";
     /// One worker process.
     WorkerId = "wrk_";
+    /// One webhook endpoint.
+    EndpointId = "whe_";
+    /// One delivery of an event to an endpoint.
+    DeliveryId = "dlv_";
 }
 
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";

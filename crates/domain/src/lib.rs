@@ -18,6 +18,7 @@ pub mod price;
 
 pub mod generation;
 pub mod ledger;
+pub mod webhook;
 
 pub use catalog::{FeatureOffer, Model, Offer, OfferId, Start};
 pub use credits::{Bucket, Credits, Split};
@@ -27,7 +28,9 @@ pub use generation::{
     Artifact, Effect, Event, Failure, FailureCode, Generation, IllegalTransition, Lease, OUTPUT_FPS, Phase,
     Progress, Stage, Status, Success, Warning,
 };
-pub use ids::{AccountId, EntryId, GenerationId, GrantId, KeyId, ParseIdError, WorkerId};
+pub use ids::{
+    AccountId, DeliveryId, EndpointId, EntryId, GenerationId, GrantId, KeyId, ParseIdError, WorkerId,
+};
 pub use input::{BlobHash, Origin, Source, StoredInput};
 pub use price::{Billable, ClipLengths, PriceTable};
 pub use spec::{AudioSetting, Draft, GenerationSpec, Member, Seed, SpecRules, Violation, Workflow};

@@ -66,11 +66,23 @@ pub enum TransactionName {
     Grant,
     /// Ended grants are written off.
     ExpireGrants,
+    /// A new webhook endpoint.
+    CreateEndpoint,
+    /// An endpoint is changed or removed.
+    ChangeEndpoint,
+    /// A delivery is queued by hand.
+    QueueDelivery,
+    /// Deliveries that are due are taken.
+    ClaimDeliveries,
+    /// What came of a try.
+    RecordTry,
+    /// Old deliveries are forgotten.
+    ForgetDeliveries,
 }
 
 impl TransactionName {
     /// All of them.
-    pub const ALL: [TransactionName; 13] = [
+    pub const ALL: [TransactionName; 19] = [
         TransactionName::CreateAccount,
         TransactionName::CreateKey,
         TransactionName::RevokeKey,
@@ -84,6 +96,12 @@ impl TransactionName {
         TransactionName::Recover,
         TransactionName::Grant,
         TransactionName::ExpireGrants,
+        TransactionName::CreateEndpoint,
+        TransactionName::ChangeEndpoint,
+        TransactionName::QueueDelivery,
+        TransactionName::ClaimDeliveries,
+        TransactionName::RecordTry,
+        TransactionName::ForgetDeliveries,
     ];
 }
 

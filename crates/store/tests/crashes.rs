@@ -17,13 +17,14 @@ use std::{
 };
 
 use kinora_domain::{
-    AccountId, Artifact, BlobHash, Bucket, Credits, Failure, FailureCode, Feature, FrameSize, Generation,
-    GenerationId, GenerationSpec, GrantId, KeyId, Model, OfferId, Origin, Phase, Progress, Resolution, Seed,
-    Source, Stage, StoredInput, Success, Timestamp, WorkerId, Workflow, ledger::EntryType,
+    AccountId, Artifact, BlobHash, Bucket, Credits, EndpointId, Failure, FailureCode, Feature, FrameSize,
+    Generation, GenerationId, GenerationSpec, GrantId, KeyId, Model, OfferId, Origin, Phase, Progress,
+    Resolution, Seed, Source, Stage, StoredInput, Success, Timestamp, WorkerId, Workflow, ledger::EntryType,
 };
 use kinora_store::{
-    Account, Claim, Claimed, CrashHook, CrashPoint, Idempotency, Key, NewGrant, Outcome, Scope, Store,
-    StoreError, Submission, Submitted, TransactionName,
+    Account, Claim, Claimed, CrashHook, CrashPoint, DeliveryStatus, Endpoint, EndpointChange, Idempotency,
+    Key, NewGrant, Outcome, Scope, Secrets, Store, StoreError, Submission, Submitted, TransactionName, Try,
+    TryOutcome, Verdict,
     blobs::Blobs,
     sqlite::{SqliteOptions, SqliteStore},
 };
@@ -121,6 +122,7 @@ async fn tell(process: &Process, now: Timestamp) -> Result<(), StoreError> {
     store.recover(9, now).await?;
     let account = people(store, now).await?;
     store.secret("media", [5; 32]).await?;
+    endpoints(store, account, now).await?;
 
     let input = stage(blobs, b"an input").await?;
     let kept = submit(store, account, "kept", input, now).await?;
@@ -156,6 +158,8 @@ async fn tell(process: &Process, now: Timestamp) -> Result<(), StoreError> {
         store.finish(lease, outcome, now).await?;
         store.recover(9, now.plus_ms(5)).await?;
     }
+    deliver(store, now).await?;
+    store.forget_deliveries(START.minus_ms(1)).await?;
     store.remove_media(account, removed, now).await?;
     store.expire_grants(now.plus_ms(DAY_MS)).await?;
     assert!(store.generation(kept).await?.is_some());
@@ -214,6 +218,76 @@ async fn people(store: &SqliteStore, now: Timestamp) -> Result<AccountId, StoreE
         store.grant(grant, now).await?;
     }
     Ok(account)
+}
+
+/// One endpoint that is told everything, and one that is removed.
+async fn endpoints(store: &SqliteStore, account: AccountId, now: Timestamp) -> Result<(), StoreError> {
+    let endpoint = |n, url: &str| Endpoint {
+        id: EndpointId::new(START, n),
+        account,
+        url: url.to_owned(),
+        events: Vec::new(),
+        description: String::new(),
+        enabled: true,
+        gone: false,
+        secrets: Secrets {
+            current: [1; 32],
+            previous: None,
+        },
+        created_at: now,
+    };
+    let known = store.endpoints(account).await?;
+    if known.is_empty() {
+        store.create_endpoint(endpoint(1, "https://a.example"), 9).await?;
+    }
+    let told = EndpointId::new(START, 1);
+    let change = EndpointChange {
+        url: Some("https://b.example".to_owned()),
+        ..EndpointChange::default()
+    };
+    store.change_endpoint(account, told, change).await?;
+    if store
+        .deliveries(account, told, 1, None)
+        .await?
+        .is_some_and(|log| log.items.is_empty())
+    {
+        store.test_endpoint(account, told, now).await?;
+    }
+    let removed = endpoint(2 + u128::from(rand::random::<u64>()), "https://c.example");
+    store.create_endpoint(removed, 9).await?;
+    for endpoint in store.endpoints(account).await? {
+        if endpoint.id != told {
+            store.remove_endpoint(account, endpoint.id, now).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes everything that is due to every endpoint, until nothing is.
+async fn deliver(store: &SqliteStore, now: Timestamp) -> Result<(), StoreError> {
+    loop {
+        let due = store.claim_deliveries(2, LEASE_MS, now).await?;
+        if due.is_empty() {
+            return Ok(());
+        }
+        for delivery in due {
+            let outcome = TryOutcome {
+                tried: Try {
+                    at: now,
+                    latency_ms: 1,
+                    status: Some(204),
+                    answer: String::new(),
+                    error: None,
+                    next_try_at: None,
+                },
+                verdict: Verdict::Delivered,
+                hold_until: None,
+            };
+            store
+                .record_try(delivery.id, delivery.token, outcome, now)
+                .await?;
+        }
+    }
 }
 
 async fn stage(blobs: &Blobs, bytes: &[u8]) -> Result<BlobHash, StoreError> {
@@ -313,6 +387,7 @@ async fn tell_end(process: &Process, what: &str) {
     let now = START.plus_ms(2 * DAY_MS);
     store.recover(9, now).await.unwrap();
     store.expire_grants(now).await.unwrap();
+    deliver(store, now).await.unwrap();
     blobs.sweep(store, GRACE_MS, young_no_more()).await.unwrap();
     let nothing = blobs.sweep(store, GRACE_MS, young_no_more()).await.unwrap();
     assert_eq!(nothing, Default::default(), "{what}: swept twice");
@@ -372,6 +447,8 @@ async fn assert_end(process: &Process, folder: &Path, what: &str) {
     assert_eq!(revoked, [true, false], "{what}");
     assert_eq!(store.secret("media", [6; 32]).await.unwrap(), [5; 32], "{what}");
 
+    assert_told(store, account, &generations, what).await;
+
     let mut needed = BTreeSet::new();
     for bytes in ["an input", "the clip of kept", "the poster of kept"] {
         needed.insert(blobs.path(stage(blobs, bytes.as_bytes()).await.unwrap()));
@@ -381,6 +458,36 @@ async fn assert_end(process: &Process, folder: &Path, what: &str) {
         .filter(|path| !path.ends_with("lock"))
         .collect();
     assert_eq!(left, needed, "{what}: files");
+}
+
+/// The endpoint was told of every change of phase once, and of each generation in order.
+async fn assert_told(store: &SqliteStore, account: AccountId, generations: &[Generation], what: &str) {
+    let endpoints = store.endpoints(account).await.unwrap();
+    assert_eq!(endpoints.len(), 1, "{what}: endpoints");
+    assert_eq!(endpoints[0].url, "https://b.example", "{what}");
+    let log = store.deliveries(account, endpoints[0].id, 100, None).await;
+    let log = log.unwrap().unwrap().items;
+    assert!(
+        log.iter()
+            .all(|delivery| delivery.status == DeliveryStatus::Delivered),
+        "{what}: {log:#?}"
+    );
+    for generation in generations {
+        let told: Vec<Phase> = log
+            .iter()
+            .rev()
+            .filter_map(|delivery| delivery.event)
+            .filter_map(|(id, phase)| (id == generation.id).then_some(phase))
+            .collect();
+        let last = generation.phase();
+        let expected = match last {
+            Phase::Canceled => vec![Phase::Queued, last],
+            _ => vec![Phase::Queued, Phase::Running, last],
+        };
+        assert_eq!(told, expected, "{what}: what was told");
+    }
+    let tests = log.iter().filter(|delivery| delivery.event.is_none()).count();
+    assert_eq!((tests, log.len()), (1, 12), "{what}");
 }
 
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {

@@ -17,6 +17,8 @@ pub(super) struct Rings {
     pub generations: Vec<GenerationId>,
     /// Whether something may have become claimable.
     pub queue: bool,
+    /// Whether a delivery may have become due.
+    pub deliveries: bool,
 }
 
 impl Rings {
@@ -24,6 +26,7 @@ impl Rings {
     pub(super) fn merge(&mut self, other: Rings) {
         self.generations.extend(other.generations);
         self.queue |= other.queue;
+        self.deliveries |= other.deliveries;
     }
 }
 
@@ -32,6 +35,7 @@ impl Rings {
 pub(super) struct Bells {
     watchers: Mutex<Watchers>,
     queue: Arc<Notify>,
+    deliveries: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -62,6 +66,11 @@ impl Bells {
         Arc::clone(&self.queue)
     }
 
+    /// The bell of the outbox.
+    pub(super) fn deliveries(&self) -> Arc<Notify> {
+        Arc::clone(&self.deliveries)
+    }
+
     /// Rings what a commit has changed.
     pub(super) fn ring(&self, rings: Rings) {
         if !rings.generations.is_empty() {
@@ -77,7 +86,10 @@ impl Bells {
             }
         }
         if rings.queue {
-            self.ring_queue();
+            ring(&self.queue);
+        }
+        if rings.deliveries {
+            ring(&self.deliveries);
         }
     }
 
@@ -87,19 +99,20 @@ impl Bells {
             .senders
             .values()
             .for_each(|sender| sender.send_modify(step));
-        self.ring_queue();
-    }
-
-    /// Wakes all who wait, and the next one who comes: it may have looked just before the commit.
-    fn ring_queue(&self) {
-        self.queue.notify_waiters();
-        self.queue.notify_one();
+        ring(&self.queue);
+        ring(&self.deliveries);
     }
 
     /// The map is whole after every statement, so that a panic elsewhere under the lock does not spoil it.
     fn lock(&self) -> MutexGuard<'_, Watchers> {
         self.watchers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Wakes all who wait, and the next one who comes: it may have looked just before the commit.
+fn ring(bell: &Notify) {
+    bell.notify_waiters();
+    bell.notify_one();
 }
 
 fn step(value: &mut u64) {
@@ -122,7 +135,7 @@ mod tests {
         let (mut a, mut a_too, b) = (bells.watch(id(1)), bells.watch(id(1)), bells.watch(id(2)));
         bells.ring(Rings {
             generations: vec![id(1), id(3)],
-            queue: false,
+            ..Rings::default()
         });
         let changed = |receiver: &watch::Receiver<u64>| receiver.has_changed().unwrap();
         assert!(changed(&a) && changed(&a_too) && !changed(&b));
@@ -144,7 +157,7 @@ mod tests {
         drop(rung);
         bells.ring(Rings {
             generations: vec![id(0), id(7)],
-            queue: false,
+            ..Rings::default()
         });
         assert!(!bells.lock().senders.contains_key(&id(7)));
         assert!(kept.has_changed().unwrap());

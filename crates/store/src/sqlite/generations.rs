@@ -1,7 +1,7 @@
 //! Rows of generations, and the one way in which a status changes.
 //!
 //! [`change`] asks the domain what becomes of a status and carries it out: the row, the ledger, the caches on the
-//! account, the lane, the event, the blobs, and what is to be rung. No other function writes a status.
+//! account, the lane, the event, the blobs, the webhooks, and what is to be rung. No other function writes a status.
 
 use std::str::FromStr;
 
@@ -11,7 +11,7 @@ use kinora_domain::{
 };
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 
-use super::{bells::Rings, ledger};
+use super::{bells::Rings, ledger, outbox};
 use crate::{Result, StoreError, rows};
 
 /// A generation with what the store alone wants to know of it.
@@ -83,6 +83,9 @@ pub(super) fn change(
     }
     update(connection, &next)?;
     count(connection, &kept, &next)?;
+    if next.generation.phase() != kept.generation.phase() {
+        outbox::announce(connection, &next.generation, now, rings)?;
+    }
     rings.generations.push(next.generation.id);
     let left_running = is_running(&kept) && !is_running(&next);
     rings.queue |= left_running || next.claimable;

@@ -10,9 +10,10 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use crate::{Result, StoreError};
 
 /// Every migration, in order. One that has been released is never changed.
-const MIGRATIONS: &[&str] = &[include_str!(
-    "../../migrations/sqlite/0001_generations_and_ledger.sql"
-)];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/sqlite/0001_generations_and_ledger.sql"),
+    include_str!("../../migrations/sqlite/0002_webhooks.sql"),
+];
 
 /// A connection that may write, to a database that is up to date.
 pub(super) fn open(path: &Path, busy_timeout_ms: u32) -> Result<Connection> {

@@ -8,6 +8,7 @@ use super::{
     bells::Rings,
     generations::{self, Kept, add_to_account, append_event, enter_lane, id_in, refer},
     ledger::{NewEntry, expire_due, grants, record},
+    outbox,
 };
 use crate::{IDEMPOTENCY_LIFE_MS, Idempotency, Result, StoreError, Submission, Submitted, rows};
 
@@ -52,6 +53,7 @@ pub(super) fn submit(
     add_to_account(connection, account, 1, 0, kept.generation.held)?;
     enter_lane(connection, &kept)?;
     append_event(connection, &kept.generation, now)?;
+    outbox::announce(connection, &kept.generation, now, rings)?;
     if let Some(idempotency) = &submission.idempotency {
         remember(connection, &submission, idempotency, now)?;
     }

@@ -11,6 +11,7 @@ mod people;
 mod queue;
 mod random;
 mod watching;
+mod webhooks;
 pub(crate) mod world;
 
 use std::{pin::Pin, sync::Arc};
@@ -66,6 +67,17 @@ const SCENARIOS: &[(&str, Scenario)] = scenarios![
     crowd::many_clients_never_overdraw_one_balance,
     crowd::many_workers_never_share_a_generation,
     crowd::one_idempotency_key_makes_one_generation,
+    webhooks::endpoints_are_kept_changed_and_removed,
+    webhooks::every_phase_is_told_once_and_in_order,
+    webhooks::endpoints_hear_what_they_asked_for,
+    webhooks::a_failed_try_is_made_again,
+    webhooks::a_lost_lease_says_nothing,
+    webhooks::an_endpoint_that_is_gone_is_told_no_more,
+    webhooks::a_disabled_endpoint_is_told_later,
+    webhooks::an_endpoint_that_asks_for_less_is_left_alone,
+    webhooks::a_silent_endpoint_holds_up_nobody,
+    webhooks::tests_and_replays,
+    webhooks::old_deliveries_are_forgotten,
 ];
 
 /// Runs everything against stores that `make` opens, each empty.
