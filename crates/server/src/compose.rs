@@ -12,7 +12,7 @@ use kinora_engine::{
 };
 use kinora_media::{
     ChildLimits, Toolbox, ToolboxError, ToolboxOptions,
-    fetch::{FetchError, FetchPolicy, Fetcher},
+    fetch::{FetchError, FetchPolicy, Fetcher, GuardedClient},
     sandbox::Launcher,
 };
 use kinora_store::{
@@ -35,6 +35,7 @@ use crate::{
         App, AppParts, HttpSettings, files::Signer, first_visit::FirstVisit, idempotency::InFlight,
         rate::Rates,
     },
+    webhooks::{Sender, SenderParts, TRY_TIMEOUT},
 };
 
 mod data_dir;
@@ -60,6 +61,7 @@ pub struct Node {
     pub fetcher: Fetcher,
     /// What makes videos.
     pub engines: Vec<EngineFactory>,
+    webhook_client: GuardedClient,
     dir: DataDir,
 }
 
@@ -112,6 +114,10 @@ impl Node {
         let finding = tokio::task::spawn_blocking(move || open_toolbox(&media));
         let media = config.media.clone();
         let fetching = tokio::task::spawn_blocking(move || open_fetcher(&media));
+        let hosts = config.webhooks.targets.allow_hosts.clone();
+        let telling = tokio::task::spawn_blocking(move || {
+            GuardedClient::new(hosts).map_err(|error| ComposeError::Fetcher(FetchError::Client(error)))
+        });
         let engine = config.engine.clone();
         let checking = tokio::task::spawn_blocking(move || engine_factory(&engine));
         let opening = tokio::task::spawn_blocking({
@@ -125,6 +131,7 @@ impl Node {
             toolbox: finding.await??,
             fetcher: fetching.await??,
             engines: vec![checking.await??],
+            webhook_client: telling.await??,
             dir: dir.clone(),
         })
     }
@@ -155,6 +162,8 @@ impl Node {
             url_life_ms: config.url_life_ms,
             deadline_ms: config.queue.deadline_ms,
             queued_max: config.queue.queued_per_account,
+            endpoints_max: config.webhooks.endpoints_max,
+            secret_overlap_ms: config.webhooks.secret_overlap_ms,
             json_bytes_max,
             multipart_bytes_max,
             body_timeout_ms,
@@ -167,6 +176,7 @@ impl Node {
             toolbox: Arc::new(self.toolbox.clone()),
             measuring: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
             allowed_hosts: config.media.allow_hosts.clone(),
+            webhook_targets: config.webhooks.targets.clone(),
             offers: self.engines.iter().map(|engine| engine.offer.clone()).collect(),
             prices: config.prices.clone(),
             rates: Rates::new(config.rates),
@@ -217,12 +227,27 @@ impl Node {
         })?)
     }
 
+    /// What tells clients of their generations.
+    pub fn webhooks(&self, config: &Config, app: &App) -> Sender {
+        Sender::new(SenderParts {
+            store: Arc::clone(&self.store),
+            client: self.webhook_client.clone(),
+            targets: config.webhooks.targets.clone(),
+            public_url: app.settings.public_url.clone(),
+            signer: app.signer.clone(),
+            url_life_ms: app.settings.url_life_ms,
+            timeout: TRY_TIMEOUT,
+            clock: system_clock(),
+        })
+    }
+
     /// The loop that repairs what time breaks.
     pub fn housekeeping(&self, config: &Config) -> Housekeeping {
         let options = HousekeepingOptions {
             attempts_max: config.queue.attempts_max,
             retention_ms: config.data.retention_ms,
             sweep_grace_ms: config.data.orphan_grace_ms,
+            webhook_log_ms: config.webhooks.log_ms,
             ..HousekeepingOptions::default()
         };
         Housekeeping {

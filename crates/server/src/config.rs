@@ -17,7 +17,7 @@ use kinora_domain::{Credits, PriceTable};
 use kinora_media::{compose::Preset, fetch::AllowedHosts, sandbox::SandboxPolicy};
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::http::rate::RateSettings;
+use crate::{http::rate::RateSettings, webhooks::WebhookTargets};
 
 mod layers;
 mod reader;
@@ -49,6 +49,8 @@ pub struct Config {
     pub url_life_ms: u64,
     /// ffmpeg and users' URLs.
     pub media: MediaConfig,
+    /// Whom clients may have told what becomes of their generations.
+    pub webhooks: WebhooksConfig,
     /// Which engine makes the videos, and how.
     pub engine: EngineConfig,
     /// Generations that this process makes at once.
@@ -136,6 +138,19 @@ pub struct MediaConfig {
     pub allow_hosts: AllowedHosts,
     /// For one medium, in milliseconds.
     pub fetch_timeout_ms: u64,
+}
+
+/// Whom clients may have told what becomes of their generations.
+#[derive(Debug, Clone)]
+pub struct WebhooksConfig {
+    /// Which addresses.
+    pub targets: WebhookTargets,
+    /// How many endpoints an account may have.
+    pub endpoints_max: u32,
+    /// How long the secret before a rotated one goes on signing, in milliseconds.
+    pub secret_overlap_ms: u64,
+    /// How long deliveries that have ended stay in the log, in milliseconds.
+    pub log_ms: u64,
 }
 
 /// Which engine makes the videos, and how. `None` leaves a number to the checkpoint.
@@ -231,6 +246,7 @@ impl Config {
             },
             url_life_ms: reader.number("urls.life_hours", 1..=24 * 365) * HOUR_MS,
             media: MediaConfig::read(reader),
+            webhooks: WebhooksConfig::read(reader),
             engine: EngineConfig::read(reader),
             slots: to_usize(reader.number("worker.slots", 0..=64)),
             log: LogConfig::read(reader),
@@ -330,14 +346,30 @@ impl MediaConfig {
                     _ => None,
                 },
             ),
-            allow_hosts: reader.list(
-                "media.allow_hosts",
-                "hosts, as \"host\" or \"host:port\"",
-                |hosts| AllowedHosts::parse(hosts).ok(),
-            ),
+            allow_hosts: allow_hosts(reader, "media.allow_hosts"),
             fetch_timeout_ms: reader.number("media.fetch_timeout_s", 1..=3600) * 1000,
         }
     }
+}
+
+impl WebhooksConfig {
+    fn read(reader: &mut Reader) -> WebhooksConfig {
+        WebhooksConfig {
+            targets: WebhookTargets {
+                allow_hosts: allow_hosts(reader, "webhooks.allow_hosts"),
+                allow_http: reader.flag("webhooks.allow_http"),
+            },
+            endpoints_max: to_u32(reader.number("webhooks.endpoints_per_account", 0..=10_000)),
+            secret_overlap_ms: reader.number("webhooks.secret_overlap_hours", 0..=24 * 365) * HOUR_MS,
+            log_ms: reader.number("webhooks.log_days", 1..=36_500) * DAY_MS,
+        }
+    }
+}
+
+fn allow_hosts(reader: &mut Reader, key: &'static str) -> AllowedHosts {
+    reader.list(key, "hosts, as \"host\" or \"host:port\"", |hosts| {
+        AllowedHosts::parse(hosts).ok()
+    })
 }
 
 impl EngineConfig {

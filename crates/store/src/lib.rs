@@ -14,11 +14,11 @@
 //! | [`Store::recover`] | expired leases, passed deadlines and due retries, one generation each |
 //! | [`Store::grant`], [`Store::expire_grants`] | entries of the ledger |
 //! | [`Store::create_account`], [`Store::create_key`], [`Store::revoke_key`] | who may ask |
-//! | [`Store::create_endpoint`], [`Store::change_endpoint`], [`Store::remove_endpoint`] | where webhooks go |
-//! | [`Store::test_endpoint`], [`Store::replay_delivery`] | a delivery is queued by hand |
-//! | [`Store::claim_deliveries`] | what is due is taken under leases |
-//! | [`Store::record_try`] | what came of a try, guarded by the lease; the next try, or the end |
-//! | [`Store::forget_deliveries`] | the log's old end |
+//! | [`Webhooks::create_endpoint`], [`Webhooks::change_endpoint`], [`Webhooks::remove_endpoint`] | where webhooks go |
+//! | [`Webhooks::test_endpoint`], [`Webhooks::replay_delivery`] | a delivery is queued by hand |
+//! | [`Webhooks::claim_deliveries`] | what is due is taken under leases |
+//! | [`Webhooks::record_try`] | what came of a try, guarded by the lease; the next try, or the end |
+//! | [`Webhooks::forget_deliveries`] | the log's old end |
 //!
 //! Every transaction that changes the phase of a generation also queues the deliveries that tell of it.
 //!
@@ -29,9 +29,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use kinora_domain::{
-    AccountId, BlobHash, Bucket, Credits, DeliveryId, EndpointId, EntryId, Failure, Generation, GenerationId,
-    GenerationSpec, GrantId, KeyId, Model, OfferId, Phase, Progress, Split, Stage, Success, Timestamp,
-    WorkerId,
+    AccountId, BlobHash, Bucket, Credits, EntryId, Failure, Generation, GenerationId, GenerationSpec,
+    GrantId, KeyId, Model, OfferId, Phase, Progress, Split, Stage, Success, Timestamp, WorkerId,
     ledger::{EntryType, Insufficient},
 };
 use tokio::sync::{Notify, watch};
@@ -48,14 +47,15 @@ pub use crash::{CrashHook, CrashPoint, TransactionName};
 pub use error::{DatabaseError, StoreError};
 pub use webhooks::{
     Delivery, DeliveryStatus, DueDelivery, Endpoint, EndpointChange, Secrets, Try, TryOutcome, Verdict,
+    Webhooks,
 };
 
 /// A result of the store.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
-/// Everything that is kept, and every change to it.
+/// Everything that is kept, and every change to it. What is kept of webhooks has a trait of its own, [`Webhooks`].
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Webhooks + Send + Sync + 'static {
     // ---- who may ask --------------------------------------------------------------------------------
 
     /// Keeps a new account. [`StoreError::NameTaken`] if the name is in use.
@@ -134,64 +134,6 @@ pub trait Store: Send + Sync + 'static {
     async fn entries(&self, account: AccountId, limit: usize, before: Option<i64>) -> Result<Page<Entry>>;
     /// Everything in the books that contradicts the invariants; empty when they are sound.
     async fn audit(&self) -> Result<Vec<Finding>>;
-
-    // ---- webhooks ------------------------------------------------------------------------------------
-
-    /// Keeps a new endpoint; false if its account has `endpoints_max` already.
-    async fn create_endpoint(&self, endpoint: Endpoint, endpoints_max: u32) -> Result<bool>;
-    /// One endpoint of an account.
-    async fn endpoint(&self, account: AccountId, id: EndpointId) -> Result<Option<Endpoint>>;
-    /// The endpoints of an account, oldest first.
-    async fn endpoints(&self, account: AccountId) -> Result<Vec<Endpoint>>;
-    /// Changes an endpoint; the endpoint as it is then. What waits for one that is enabled again goes on.
-    async fn change_endpoint(
-        &self,
-        account: AccountId,
-        id: EndpointId,
-        change: EndpointChange,
-    ) -> Result<Option<Endpoint>>;
-    /// Removes an endpoint and drops what waits for it; false if the account has no such endpoint.
-    async fn remove_endpoint(&self, account: AccountId, id: EndpointId, now: Timestamp) -> Result<bool>;
-    /// Queues a test event for an endpoint. `None` if the account has no such endpoint.
-    async fn test_endpoint(
-        &self,
-        account: AccountId,
-        id: EndpointId,
-        now: Timestamp,
-    ) -> Result<Option<DeliveryId>>;
-    /// One page of an endpoint's deliveries, newest first. `None` if the account has no such endpoint.
-    async fn deliveries(
-        &self,
-        account: AccountId,
-        id: EndpointId,
-        limit: usize,
-        before: Option<i64>,
-    ) -> Result<Option<Page<Delivery>>>;
-    /// Begins a delivery anew, whatever has become of it; false if the endpoint has no such delivery.
-    async fn replay_delivery(
-        &self,
-        account: AccountId,
-        endpoint: EndpointId,
-        id: DeliveryId,
-        now: Timestamp,
-    ) -> Result<bool>;
-    /// Takes up to `limit` deliveries that are due, each under a lease; few at once of one endpoint. The events of a
-    /// generation are first tried in their order.
-    async fn claim_deliveries(&self, limit: u32, lease_ms: u64, now: Timestamp) -> Result<Vec<DueDelivery>>;
-    /// Keeps what came of a try; false, and nothing is written, if the lease is lost.
-    async fn record_try(
-        &self,
-        id: DeliveryId,
-        token: u64,
-        outcome: TryOutcome,
-        now: Timestamp,
-    ) -> Result<bool>;
-    /// Forgets deliveries that ended before `before`, and endpoints of which nothing is left; tells how many.
-    async fn forget_deliveries(&self, before: Timestamp) -> Result<u64>;
-    /// When the next delivery is due.
-    async fn next_delivery_at(&self) -> Result<Option<Timestamp>>;
-    /// Rings when a delivery may have become due.
-    fn delivery_bell(&self) -> Arc<Notify>;
 
     // ---- watching ------------------------------------------------------------------------------------
 

@@ -1,6 +1,73 @@
 //! What is kept of webhooks: endpoints, the deliveries that are due to them, and what came of each try.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use kinora_domain::{AccountId, DeliveryId, EndpointId, Generation, GenerationId, Phase, Timestamp};
+use tokio::sync::Notify;
+
+use crate::{Page, Result};
+
+/// Where clients are told what becomes of their generations, and what they are still to be told. Deliveries are
+/// queued by the transactions of [`Store`](crate::Store) that change a phase.
+#[async_trait]
+pub trait Webhooks {
+    /// Keeps a new endpoint; false if its account has `endpoints_max` already.
+    async fn create_endpoint(&self, endpoint: Endpoint, endpoints_max: u32) -> Result<bool>;
+    /// One endpoint of an account.
+    async fn endpoint(&self, account: AccountId, id: EndpointId) -> Result<Option<Endpoint>>;
+    /// The endpoints of an account, oldest first.
+    async fn endpoints(&self, account: AccountId) -> Result<Vec<Endpoint>>;
+    /// Changes an endpoint; the endpoint as it is then. What waits for one that is enabled again goes on.
+    async fn change_endpoint(
+        &self,
+        account: AccountId,
+        id: EndpointId,
+        change: EndpointChange,
+    ) -> Result<Option<Endpoint>>;
+    /// Removes an endpoint and drops what waits for it; false if the account has no such endpoint.
+    async fn remove_endpoint(&self, account: AccountId, id: EndpointId, now: Timestamp) -> Result<bool>;
+    /// Queues a test event for an endpoint. `None` if the account has no such endpoint.
+    async fn test_endpoint(
+        &self,
+        account: AccountId,
+        id: EndpointId,
+        now: Timestamp,
+    ) -> Result<Option<DeliveryId>>;
+    /// One page of an endpoint's deliveries, newest first. `None` if the account has no such endpoint.
+    async fn deliveries(
+        &self,
+        account: AccountId,
+        id: EndpointId,
+        limit: usize,
+        before: Option<i64>,
+    ) -> Result<Option<Page<Delivery>>>;
+    /// Begins a delivery anew, whatever has become of it; false if the endpoint has no such delivery.
+    async fn replay_delivery(
+        &self,
+        account: AccountId,
+        endpoint: EndpointId,
+        id: DeliveryId,
+        now: Timestamp,
+    ) -> Result<bool>;
+    /// Takes up to `limit` deliveries that are due, each under a lease; few at once of one endpoint. The events of a
+    /// generation are first tried in their order.
+    async fn claim_deliveries(&self, limit: u32, lease_ms: u64, now: Timestamp) -> Result<Vec<DueDelivery>>;
+    /// Keeps what came of a try; false, and nothing is written, if the lease is lost.
+    async fn record_try(
+        &self,
+        id: DeliveryId,
+        token: u64,
+        outcome: TryOutcome,
+        now: Timestamp,
+    ) -> Result<bool>;
+    /// Forgets deliveries that ended before `before`, and endpoints of which nothing is left; tells how many.
+    async fn forget_deliveries(&self, before: Timestamp) -> Result<u64>;
+    /// When the next delivery is due.
+    async fn next_delivery_at(&self) -> Result<Option<Timestamp>>;
+    /// Rings when a delivery may have become due.
+    fn delivery_bell(&self) -> Arc<Notify>;
+}
 
 /// Where an account is told what becomes of its generations.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -24,7 +24,7 @@ use kinora_domain::{
 use kinora_store::{
     Account, Claim, Claimed, CrashHook, CrashPoint, DeliveryStatus, Endpoint, EndpointChange, Idempotency,
     Key, NewGrant, Outcome, Scope, Secrets, Store, StoreError, Submission, Submitted, TransactionName, Try,
-    TryOutcome, Verdict,
+    TryOutcome, Verdict, Webhooks,
     blobs::Blobs,
     sqlite::{SqliteOptions, SqliteStore},
 };

@@ -1,5 +1,5 @@
 //! What time breaks, repaired: leases that ran out, deadlines that passed, grants that ended, media kept long
-//! enough, blobs nobody refers to. One such loop is enough for any number of workers, and several do no harm.
+//! enough, blobs nobody refers to, old logs. One such loop is enough for any number of workers, and several do no harm.
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,6 +34,8 @@ pub struct HousekeepingOptions {
     pub expire_every: Duration,
     /// How long media are kept after their generation has finished; `None` keeps them until they are deleted.
     pub retention_ms: Option<u64>,
+    /// How long webhook deliveries that have ended are kept, for their log.
+    pub webhook_log_ms: u64,
     /// How often blobs that nobody refers to are looked for.
     pub sweep_every: Duration,
     /// How old such a blob must be: a request may be about to refer to it.
@@ -47,6 +49,7 @@ impl Default for HousekeepingOptions {
             recover_every: Duration::from_secs(1),
             expire_every: Duration::from_secs(60),
             retention_ms: None,
+            webhook_log_ms: 30 * 24 * 3600 * 1000,
             sweep_every: Duration::from_secs(3600),
             sweep_grace_ms: 3600 * 1000,
         }
@@ -80,6 +83,7 @@ impl Housekeeping {
                 _ = expire.tick() => {
                     self.expire_grants().await;
                     self.remove_old_media().await;
+                    self.forget_deliveries().await;
                 }
                 _ = sweep.tick() => self.sweep().await,
             }
@@ -140,6 +144,14 @@ impl Housekeeping {
             if last {
                 return;
             }
+        }
+    }
+
+    /// What webhooks were told, once it is old.
+    pub async fn forget_deliveries(&self) {
+        let before = (self.clock)().minus_ms(self.options.webhook_log_ms);
+        if let Err(error) = self.store.forget_deliveries(before).await {
+            warn!("Forgetting old webhook deliveries failed: {}", chain(&error));
         }
     }
 

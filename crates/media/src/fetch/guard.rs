@@ -90,6 +90,11 @@ impl AllowedHosts {
         Ok((host.to_string(), port))
     }
 
+    /// Whether the operator allowed the host of this URL by name.
+    pub fn has(&self, url: &str) -> bool {
+        parse(url).is_ok_and(|url| matches!(self.judge(&url), Ok(Trust::Allowed)))
+    }
+
     fn contains(&self, host: &Host<&str>, port: Option<u16>) -> bool {
         let host = host.to_string();
         self.entries.contains(&(host.clone(), None)) || port.is_some() && self.entries.contains(&(host, port))

@@ -54,6 +54,9 @@ impl Server {
         let shutdown = close.clone();
         serving.spawn(async move { housekeeping.run(shutdown).await });
         serving.spawn(upkeep(app.clone(), close.clone()));
+        let webhooks = node.webhooks(config, &app);
+        let shutdown = close.clone();
+        serving.spawn(async move { webhooks.run(shutdown).await });
         let limits = ConnectionLimits {
             connections_max: config.server.connections_max,
             header_timeout: Duration::from_millis(config.server.header_timeout_ms),
@@ -110,7 +113,7 @@ impl Server {
     pub async fn broken(&mut self) -> String {
         let (part, ended) = tokio::select! {
             Some(ended) = self.working.join_next() => ("the worker", ended),
-            Some(ended) = self.serving.join_next() => ("a listener or the housekeeping", ended),
+            Some(ended) = self.serving.join_next() => ("a listener, the housekeeping or the webhooks", ended),
         };
         format!("{part} ended by itself{}", reason(ended))
     }

@@ -36,6 +36,15 @@ impl Reader {
     }
 
     /// A list of texts that `parse` takes.
+    /// A switch.
+    pub(super) fn flag(&mut self, key: &'static str) -> bool {
+        self.value(key, "true or false", |value| match value {
+            Value::Boolean(flag) => Some(*flag),
+            Value::String(text) => text.parse().ok(),
+            _ => None,
+        })
+    }
+
     pub(super) fn list<T>(
         &mut self,
         key: &'static str,

@@ -198,7 +198,10 @@ async fn judge(app: &App, model: Model, request: Request) -> ApiResult<Wanted> {
     let (draft, mut violations) = wire::inputs::keep(&app.toolbox, &app.measuring, &app.blobs, body).await?;
 
     let url_problem = |url: &str| Some(check_url_syntax(url, &app.allowed_hosts).err()?.to_string());
-    if let Some(message) = webhook_url.as_deref().and_then(url_problem) {
+    if let Some(message) = webhook_url
+        .as_deref()
+        .and_then(|url| app.webhook_targets.problem(url))
+    {
         violations.push(Violation {
             rule: "V-27",
             field: "webhook_url".to_owned(),

@@ -66,6 +66,12 @@ pub mod code {
     pub const PROVIDER_UNAVAILABLE: &str = "VIDEO_GENERATION_PROVIDER_UNAVAILABLE";
     /// Moderation.
     pub const CONTENT_REJECTED: &str = "VIDEO_GENERATION_CONTENT_REJECTED";
+    /// As many keys as there may be.
+    pub const KEY_LIMIT: &str = "KEY_LIMIT";
+    /// A webhook endpoint that is told nothing.
+    pub const ENDPOINT_DISABLED: &str = "WEBHOOK_ENDPOINT_DISABLED";
+    /// As many webhook endpoints as there may be.
+    pub const ENDPOINT_LIMIT: &str = "WEBHOOK_ENDPOINT_LIMIT";
     /// A deadline.
     pub const TIMEOUT: &str = "VIDEO_GENERATION_TIMEOUT";
     /// The engine failed.
@@ -173,6 +179,35 @@ impl ApiError {
         }
     }
 
+    /// 409: what is to be sent would not be.
+    pub fn endpoint_disabled() -> ApiError {
+        ApiError::new(
+            StatusCode::CONFLICT,
+            code::ENDPOINT_DISABLED,
+            "The webhook endpoint is disabled; enable it first.",
+        )
+    }
+
+    /// 409: one more is too many.
+    pub fn endpoint_limit(endpoints_max: u32) -> ApiError {
+        ApiError::new(
+            StatusCode::CONFLICT,
+            code::ENDPOINT_LIMIT,
+            format!(
+                "The workspace has {endpoints_max} webhook endpoints, which is the most; delete one first."
+            ),
+        )
+    }
+
+    /// 409: one more is too many.
+    pub fn key_limit(keys_max: usize) -> ApiError {
+        ApiError::new(
+            StatusCode::CONFLICT,
+            code::KEY_LIMIT,
+            format!("The workspace has {keys_max} keys that are good, which is the most; revoke one first."),
+        )
+    }
+
     /// 422: the same key for another payload.
     pub fn idempotency_key_reused() -> ApiError {
         ApiError::new(
@@ -247,10 +282,14 @@ impl ApiError {
 
     /// 422: a value that is well-formed and not taken.
     pub fn invalid_value(field: &str, message: impl Into<String>) -> ApiError {
-        let errors = vec![FieldError {
+        ApiError::invalid_values(vec![FieldError {
             field: field.to_owned(),
             message: message.into(),
-        }];
+        }])
+    }
+
+    /// 422: several of them.
+    pub fn invalid_values(errors: Vec<FieldError>) -> ApiError {
         ApiError::invalid(StatusCode::UNPROCESSABLE_ENTITY, errors)
     }
 

@@ -23,6 +23,7 @@ use super::{
 };
 
 /// Signs and verifies the URLs of files.
+#[derive(Clone)]
 pub struct Signer {
     secret: [u8; 32],
 }

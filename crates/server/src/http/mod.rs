@@ -23,15 +23,19 @@ pub mod first_visit;
 pub mod generations;
 pub mod health;
 pub mod idempotency;
+pub mod keys;
 pub mod linger;
 pub mod models;
 pub mod openapi;
 pub mod rate;
 pub mod router;
 mod studio;
+pub mod webhooks;
 pub mod wire;
 
 pub use router::router;
+
+use crate::webhooks::WebhookTargets;
 
 /// What every answer with a user's data says to caches.
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -67,6 +71,8 @@ pub struct AppParts {
     pub measuring: Arc<Semaphore>,
     /// Hosts the operator allowed by name, for judging the URLs of requests before anything is accepted.
     pub allowed_hosts: AllowedHosts,
+    /// Which URLs may be webhooks.
+    pub webhook_targets: WebhookTargets,
     /// What the engines behind this server can do.
     pub offers: Vec<Offer>,
     /// What it costs.
@@ -109,6 +115,10 @@ pub struct HttpSettings {
     pub deadline_ms: u64,
     /// How many of an account's generations may be queued at once.
     pub queued_max: u32,
+    /// How many webhook endpoints an account may have.
+    pub endpoints_max: u32,
+    /// How long the secret before a rotated one goes on signing, in milliseconds.
+    pub secret_overlap_ms: u64,
     /// Largest JSON body, in bytes.
     pub json_bytes_max: u64,
     /// Largest multipart body, in bytes.

@@ -22,8 +22,9 @@ use utoipa::openapi::{
 use utoipa::{PartialSchema, ToSchema};
 
 use super::wire::{
-    self, CreatedGeneration, CreditsView, EntryList, ErrorBody, EventData, GenerationList, GenerationView,
-    ModelsView, PredictionStatus, QueueState, QuoteView, RunningItem,
+    self, ChangedEndpoint, CreatedGeneration, CreditsView, DeliveryList, EndpointList, EndpointView,
+    EntryList, ErrorBody, EventData, GenerationList, GenerationView, KeyList, ModelsView, NewEndpoint,
+    NewKey, PredictionStatus, QueueState, QueuedDelivery, QuoteView, RunningItem, SigningSecretView,
     schema::{CreateGeneration, CreateGenerationForm, EditVideo, EditVideoForm},
 };
 
@@ -48,6 +49,8 @@ pub fn document() -> OpenApi {
         .tags(Some([
             tag("Videos", "Make clips, and follow them to their end."),
             tag("Credits", "What can be spent, and what was."),
+            tag("Keys", "Who may ask."),
+            tag("Webhooks", "Be told what becomes of generations."),
             tag("Server", "What is offered, and whether it is there."),
         ]))
         .security(Some([SecurityRequirement::new(BEARER, Vec::<String>::new())]))
@@ -101,6 +104,15 @@ fn components() -> Components {
     with_parts::<CreditsView>(&mut schemas);
     with_parts::<EntryList>(&mut schemas);
     with_parts::<ModelsView>(&mut schemas);
+    with_parts::<NewKey>(&mut schemas);
+    with_parts::<KeyList>(&mut schemas);
+    with_parts::<NewEndpoint>(&mut schemas);
+    with_parts::<ChangedEndpoint>(&mut schemas);
+    with_parts::<EndpointView>(&mut schemas);
+    with_parts::<EndpointList>(&mut schemas);
+    with_parts::<SigningSecretView>(&mut schemas);
+    with_parts::<QueuedDelivery>(&mut schemas);
+    with_parts::<DeliveryList>(&mut schemas);
     with_parts::<ErrorBody>(&mut schemas);
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)

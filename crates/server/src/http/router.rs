@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderName, HeaderValue, Method},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{delete, get, post},
+    routing::{delete, get, patch, post},
 };
 use futures_util::FutureExt;
 use tracing::Instrument;
@@ -18,11 +18,11 @@ use super::{
     auth::{self, Access},
     create, credits,
     error::ApiError,
-    events, files, generations, health,
+    events, files, generations, health, keys,
     linger::linger,
     models, openapi,
     rate::RateKind,
-    studio,
+    studio, webhooks,
 };
 
 /// Every route of the API, for the check that the document names them all.
@@ -41,6 +41,19 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("get", "/credits"),
     ("get", "/credits/entries"),
     ("get", "/models"),
+    ("get", "/keys"),
+    ("post", "/keys"),
+    ("delete", "/keys/{id}"),
+    ("get", "/webhooks"),
+    ("post", "/webhooks"),
+    ("get", "/webhooks/signing-secret"),
+    ("get", "/webhooks/{id}"),
+    ("patch", "/webhooks/{id}"),
+    ("delete", "/webhooks/{id}"),
+    ("post", "/webhooks/{id}/test"),
+    ("post", "/webhooks/{id}/rotate-secret"),
+    ("get", "/webhooks/{id}/deliveries"),
+    ("post", "/webhooks/{id}/deliveries/{delivery_id}/retry"),
 ];
 
 /// Where the API begins.
@@ -83,13 +96,41 @@ pub fn router(app: App) -> Router {
         .route("/credits", get(credits::get_credits))
         .route("/credits/entries", get(credits::list_credit_entries))
         .route("/models", get(models::list_models))
+        .route("/keys", get(keys::list_keys))
+        .route("/webhooks", get(webhooks::list_webhooks))
+        .route("/webhooks/{id}", get(webhooks::get_webhook))
+        .route(
+            "/webhooks/{id}/deliveries",
+            get(webhooks::list_webhook_deliveries),
+        )
         .route_layer(guarded(RateKind::Read, false));
+    // A secret is more than a look: with it a stranger could make a receiver believe him.
+    let managing = Router::new()
+        .route("/keys", post(keys::create_key))
+        .route("/keys/{id}", delete(keys::revoke_key))
+        .route("/webhooks", post(webhooks::create_webhook))
+        .route("/webhooks/signing-secret", get(webhooks::get_signing_secret))
+        .route(
+            "/webhooks/{id}",
+            patch(webhooks::change_webhook).delete(webhooks::delete_webhook),
+        )
+        .route("/webhooks/{id}/test", post(webhooks::test_webhook))
+        .route(
+            "/webhooks/{id}/rotate-secret",
+            post(webhooks::rotate_webhook_secret),
+        )
+        .route(
+            "/webhooks/{id}/deliveries/{delivery_id}/retry",
+            post(webhooks::retry_webhook_delivery),
+        )
+        .route_layer(guarded(RateKind::Read, true));
 
     let api = creating
         .merge(quoting)
         .merge(polling)
         .merge(ending)
-        .merge(reading);
+        .merge(reading)
+        .merge(managing);
     Router::new()
         .nest(BASE, api)
         .route("/files/{generation_id}/{file_name}", get(files::get_file))

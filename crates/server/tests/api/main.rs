@@ -5,9 +5,11 @@ mod house;
 mod media;
 
 mod hostile;
+mod keys;
 mod lifecycle;
 mod money;
 mod pages;
 mod rules;
 mod streams;
+mod webhooks;
 mod words;

@@ -1,5 +1,8 @@
 //! Every operation: how it is called, what it takes, and every answer it can give.
 
+mod keys;
+mod webhooks;
+
 use serde_json::json;
 use utoipa::openapi::{
     HttpMethod, Paths, PathsBuilder, Response, Server,
@@ -48,7 +51,7 @@ fn item(operations: Operations) -> PathItemBuilder {
 }
 
 fn api_paths() -> Vec<(&'static str, Operations)> {
-    use HttpMethod::{Delete, Get, Post};
+    use HttpMethod::{Delete, Get, Patch, Post};
     vec![
         (
             "/generation/wan/wan-v2.7-video",
@@ -78,6 +81,43 @@ fn api_paths() -> Vec<(&'static str, Operations)> {
         ("/credits", vec![(Get, get_credits())]),
         ("/credits/entries", vec![(Get, list_credit_entries())]),
         ("/models", vec![(Get, list_models())]),
+        (
+            "/keys",
+            vec![(Get, keys::list_keys()), (Post, keys::create_key())],
+        ),
+        ("/keys/{id}", vec![(Delete, keys::revoke_key())]),
+        (
+            "/webhooks",
+            vec![
+                (Get, webhooks::list_webhooks()),
+                (Post, webhooks::create_webhook()),
+            ],
+        ),
+        (
+            "/webhooks/signing-secret",
+            vec![(Get, webhooks::get_signing_secret())],
+        ),
+        (
+            "/webhooks/{id}",
+            vec![
+                (Get, webhooks::get_webhook()),
+                (Patch, webhooks::change_webhook()),
+                (Delete, webhooks::delete_webhook()),
+            ],
+        ),
+        ("/webhooks/{id}/test", vec![(Post, webhooks::test_webhook())]),
+        (
+            "/webhooks/{id}/rotate-secret",
+            vec![(Post, webhooks::rotate_webhook_secret())],
+        ),
+        (
+            "/webhooks/{id}/deliveries",
+            vec![(Get, webhooks::list_webhook_deliveries())],
+        ),
+        (
+            "/webhooks/{id}/deliveries/{delivery_id}/retry",
+            vec![(Post, webhooks::retry_webhook_delivery())],
+        ),
     ]
 }
 

@@ -52,6 +52,18 @@ pub(super) fn create_body<Json: ToSchema, Form: ToSchema>(example: Value) -> Req
         .build()
 }
 
+/// A small body of JSON.
+pub(super) fn json_body<Json: ToSchema>(example: Value) -> RequestBody {
+    let json = ContentBuilder::new()
+        .schema(Some(refer::<Json>()))
+        .example(Some(example))
+        .build();
+    RequestBodyBuilder::new()
+        .required(Some(Required::True))
+        .content("application/json", json)
+        .build()
+}
+
 // ---- parameters ----------------------------------------------------------------------------------------------
 
 /// The id in a path.

@@ -27,6 +27,12 @@ pub(super) async fn read(model: Model, body: Body, bytes_max: u64) -> Result<Par
     parsed.map_err(|error| WireError::Internal(format!("cannot parse a body: {error}")))?
 }
 
+/// Reads a small JSON body, whose members are asked for by the caller.
+pub(super) async fn read_object(body: Body, bytes_max: u64) -> Result<JsonMembers, WireError> {
+    let bytes = collect(body, bytes_max).await?;
+    Ok(JsonMembers::new(parse_object(&bytes)?))
+}
+
 async fn collect(body: Body, bytes_max: u64) -> Result<Vec<u8>, WireError> {
     let mut chunks = body.into_data_stream();
     let mut bytes = Vec::new();
@@ -40,7 +46,7 @@ async fn collect(body: Body, bytes_max: u64) -> Result<Vec<u8>, WireError> {
     Ok(bytes)
 }
 
-fn parse(model: Model, bytes: &[u8]) -> Result<ParsedBody, WireError> {
+fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, WireError> {
     if values_at_most(bytes) > VALUES_MAX {
         let message = format!("the body has more than {VALUES_MAX} values");
         return Err(WireError::Malformed(message));
@@ -54,15 +60,15 @@ fn parse(model: Model, bytes: &[u8]) -> Result<ParsedBody, WireError> {
             kind(&value)
         )));
     };
+    Ok(object)
+}
+
+fn parse(model: Model, bytes: &[u8]) -> Result<ParsedBody, WireError> {
+    let object = parse_object(bytes)?;
     let payload_hash = payload::of_json(&object);
-    let mut members = JsonMembers {
-        object,
-        problems: Vec::new(),
-    };
+    let mut members = JsonMembers::new(object);
     let (draft, webhook_url) = read_draft(model, &mut members);
-    if !members.problems.is_empty() {
-        return Err(WireError::WrongTypes(members.problems));
-    }
+    members.finish()?;
     Ok(ParsedBody {
         draft,
         uploads: Vec::new(),
@@ -86,12 +92,44 @@ fn values_at_most(bytes: &[u8]) -> usize {
     values
 }
 
-struct JsonMembers {
+/// The members of a JSON body, and what of those that were asked for has the wrong type.
+pub struct JsonMembers {
     object: Map<String, Value>,
     problems: Vec<FieldError>,
 }
 
 impl JsonMembers {
+    fn new(object: Map<String, Value>) -> JsonMembers {
+        JsonMembers {
+            object,
+            problems: Vec::new(),
+        }
+    }
+
+    /// Refuses the body if a member had the wrong type: all of them together.
+    pub fn finish(self) -> Result<(), WireError> {
+        match self.problems.is_empty() {
+            true => Ok(()),
+            false => Err(WireError::WrongTypes(self.problems)),
+        }
+    }
+
+    /// A list of texts; `None` is absent.
+    pub(super) fn texts(&mut self, name: &'static str) -> Option<Vec<String>> {
+        let items = match self.take(name)? {
+            Value::Array(items) => items,
+            value => return self.refuse(name, &value, "an array of strings is taken"),
+        };
+        let mut texts = Vec::new();
+        for (index, item) in items.into_iter().enumerate() {
+            match item {
+                Value::String(text) => texts.push(text),
+                value => return self.refuse(format!("{name}[{index}]"), &value, "a string is taken"),
+            }
+        }
+        Some(texts)
+    }
+
     /// The member's value, taken out; null means absent.
     fn take(&mut self, name: &str) -> Option<Value> {
         self.object

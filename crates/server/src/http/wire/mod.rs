@@ -7,7 +7,8 @@
 //! - [`request`]: a body of either form into a draft · [`members`]: what the members are called and which types
 //!   they take · [`json`] and [`multipart`]: the two forms · [`payload`]: the identity of a payload
 //! - [`inputs`]: uploads and [`data_url`]s measured and kept
-//! - [`status`], [`echo`], [`response`], [`account`], [`catalog`]: the answers
+//! - [`status`], [`echo`], [`response`], [`account`], [`keys`], [`catalog`]: the answers · [`webhook`]: endpoints, and what
+//!   they are told
 //! - [`schema`]: the schemas of the create bodies
 
 pub mod request;
@@ -23,17 +24,26 @@ pub mod inputs;
 mod account;
 mod catalog;
 mod echo;
+mod keys;
 mod response;
 mod status;
+mod webhook;
 
 pub mod schema;
 
 pub use account::{Amount, CreditsView, EntryList, EntryView, Usage};
 pub use catalog::{DurationView, FeatureView, ModelView, ModelsView, PriceView};
 pub use echo::Input;
+pub(in crate::http) use keys::new_key;
+pub use keys::{KeyList, KeyView, NewKey};
 pub use request::{FieldError, WireError};
 pub use response::{
     Breakdown, CreatedGeneration, ErrorBody, EventData, FileKind, GenerationList, GenerationView, Links,
     QuoteView, RunningItem, Urls, VideoData, VideoFile, WarningView,
 };
 pub use status::{CreatedStatus, PredictionStatus, QueueState};
+pub(in crate::http) use webhook::endpoint_change;
+pub use webhook::{
+    ChangedEndpoint, DeliveryList, DeliveryView, EndpointList, EndpointView, NewEndpoint, QueuedDelivery,
+    SigningSecretView, TryView, webhook_payload,
+};

@@ -16,7 +16,7 @@ use serde::Serialize;
 use thiserror::Error;
 use utoipa::ToSchema;
 
-use super::{json, multipart};
+use super::{json, json::JsonMembers, multipart};
 
 /// A create body, right in its types.
 #[derive(Debug)]
@@ -108,10 +108,33 @@ pub async fn read(
     };
     match tokio::time::timeout(limits.timeout, reading).await {
         Ok(read) => read,
-        Err(_) => Err(WireError::Malformed(format!(
-            "the body did not arrive within {} s",
-            limits.timeout.as_secs_f64()
-        ))),
+        Err(_) => Err(too_slow(limits.timeout)),
+    }
+}
+
+fn too_slow(timeout: Duration) -> WireError {
+    let seconds = timeout.as_secs_f64();
+    WireError::Malformed(format!("the body did not arrive within {seconds} s"))
+}
+
+/// The largest body that is not a creating one: an endpoint's URL and description, several times over.
+const SMALL_BYTES_MAX: u64 = 64 * 1024;
+
+/// Reads the JSON body of a request that creates no generation.
+pub async fn read_object(request: Request, timeout: Duration) -> Result<JsonMembers, WireError> {
+    let (parts, body) = request.into_parts();
+    if Form::of(&parts.headers)? != Form::Json {
+        return Err(WireError::UnsupportedMediaType(
+            "Only application/json is taken here.".to_owned(),
+        ));
+    }
+    if content_length(&parts.headers).is_some_and(|length| length > SMALL_BYTES_MAX) {
+        return Err(too_large(SMALL_BYTES_MAX));
+    }
+    let reading = json::read_object(body, SMALL_BYTES_MAX);
+    match tokio::time::timeout(timeout, reading).await {
+        Ok(read) => read,
+        Err(_) => Err(too_slow(timeout)),
     }
 }
 

@@ -343,19 +343,16 @@ impl EventData {
 }
 
 /// What a terminal generation has besides its status.
-struct End {
-    data: Option<VideoData>,
-    code: Option<&'static str>,
-    message: Option<String>,
+#[derive(Default)]
+pub(super) struct End {
+    pub(super) data: Option<VideoData>,
+    pub(super) code: Option<&'static str>,
+    pub(super) message: Option<String>,
 }
 
 impl End {
-    fn of(generation: &Generation, links: &Links<'_>) -> End {
-        let nothing = End {
-            data: None,
-            code: None,
-            message: None,
-        };
+    pub(super) fn of(generation: &Generation, links: &Links<'_>) -> End {
+        let nothing = End::default();
         match &generation.status {
             Status::Succeeded(success) if !generation.media_removed => End {
                 data: VideoData::new(generation, success, links),

@@ -19,7 +19,7 @@ use utoipa::{
     },
 };
 
-use super::super::error::failure_code;
+use super::{super::error::failure_code, keys::SCOPES, webhook::EVENTS};
 
 /// The JSON body of the endpoint that has all four workflows.
 pub struct CreateGeneration;
@@ -595,6 +595,67 @@ pub(super) fn nullable_video_data() -> Schema {
         "The result; null until there is one, and after its media were removed.",
     ))
     .into()
+}
+
+/// The id of an API key.
+pub fn key_id() -> Schema {
+    string()
+        .description(Some("The id of an API key: its name, not its secret."))
+        .pattern(Some("^key_[0-7][0-9A-HJKMNP-TV-Z]{25}$"))
+        .into()
+}
+
+/// What keys can be allowed.
+pub(super) fn scopes() -> Schema {
+    choice(SCOPES.into())
+}
+
+/// The id of a webhook endpoint.
+pub fn endpoint_id() -> Schema {
+    string()
+        .description(Some("The id of a webhook endpoint."))
+        .pattern(Some("^whe_[0-7][0-9A-HJKMNP-TV-Z]{25}$"))
+        .into()
+}
+
+/// The id of a webhook delivery.
+pub fn delivery_id() -> Schema {
+    string()
+        .description(Some("The id of a delivery: its `webhook-id`."))
+        .pattern(Some("^dlv_[0-7][0-9A-HJKMNP-TV-Z]{25}$"))
+        .into()
+}
+
+/// What an endpoint is told of.
+pub(super) fn webhook_events() -> Schema {
+    ArrayBuilder::new()
+        .items(RefOr::from(choice(EVENTS.into())))
+        .description(Some("What it is told of; empty is everything."))
+        .into()
+}
+
+/// What signs deliveries.
+pub(super) fn webhook_secret() -> Schema {
+    string()
+        .description(Some(
+            "What signs deliveries, as Standard Webhooks writes secrets.",
+        ))
+        .pattern(Some("^whsec_[A-Za-z0-9+/]{43}=$"))
+        .into()
+}
+
+/// What can have become of a delivery.
+pub(super) fn delivery_statuses() -> Schema {
+    choice(vec!["pending", "delivered", "given_up", "dropped"])
+}
+
+/// An HTTP status or null.
+pub(super) fn nullable_status() -> Schema {
+    let status = ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .minimum(Some(100))
+        .maximum(Some(999));
+    or_null(Schema::from(status)).into()
 }
 
 #[cfg(test)]

@@ -6,11 +6,15 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use kinora_domain::{AccountId, BlobHash, EntryId, Generation, GenerationId, KeyId, Progress, Timestamp};
+use kinora_domain::{
+    AccountId, BlobHash, DeliveryId, EndpointId, EntryId, Generation, GenerationId, KeyId, Progress,
+    Timestamp,
+};
 use kinora_store::{
-    Account, Balance, Canceled, Claim, Claimed, Entry, Finding, Finished, GenerationPage, Heartbeat, Key,
-    LeaseKey, MediaRemoved, NewGrant, Outcome, Page, QueueDepth, Recovered, Result, StatusEvent, Store,
-    StoreError, Submission, Submitted,
+    Account, Balance, Canceled, Claim, Claimed, Delivery, DueDelivery, Endpoint, EndpointChange, Entry,
+    Finding, Finished, GenerationPage, Heartbeat, Key, LeaseKey, MediaRemoved, NewGrant, Outcome, Page,
+    QueueDepth, Recovered, Result, StatusEvent, Store, StoreError, Submission, Submitted, TryOutcome,
+    Webhooks,
 };
 use tokio::sync::{Notify, watch};
 
@@ -146,5 +150,76 @@ impl Store for Flaky {
     }
     async fn ping(&self) -> Result<()> {
         self.store.ping().await
+    }
+}
+
+#[async_trait]
+impl Webhooks for Flaky {
+    async fn create_endpoint(&self, endpoint: Endpoint, endpoints_max: u32) -> Result<bool> {
+        self.store.create_endpoint(endpoint, endpoints_max).await
+    }
+    async fn endpoint(&self, account: AccountId, id: EndpointId) -> Result<Option<Endpoint>> {
+        self.store.endpoint(account, id).await
+    }
+    async fn endpoints(&self, account: AccountId) -> Result<Vec<Endpoint>> {
+        self.store.endpoints(account).await
+    }
+    async fn change_endpoint(
+        &self,
+        account: AccountId,
+        id: EndpointId,
+        change: EndpointChange,
+    ) -> Result<Option<Endpoint>> {
+        self.store.change_endpoint(account, id, change).await
+    }
+    async fn remove_endpoint(&self, account: AccountId, id: EndpointId, now: Timestamp) -> Result<bool> {
+        self.store.remove_endpoint(account, id, now).await
+    }
+    async fn test_endpoint(
+        &self,
+        account: AccountId,
+        id: EndpointId,
+        now: Timestamp,
+    ) -> Result<Option<DeliveryId>> {
+        self.store.test_endpoint(account, id, now).await
+    }
+    async fn deliveries(
+        &self,
+        account: AccountId,
+        id: EndpointId,
+        limit: usize,
+        before: Option<i64>,
+    ) -> Result<Option<Page<Delivery>>> {
+        self.store.deliveries(account, id, limit, before).await
+    }
+    async fn replay_delivery(
+        &self,
+        account: AccountId,
+        endpoint: EndpointId,
+        id: DeliveryId,
+        now: Timestamp,
+    ) -> Result<bool> {
+        self.store.replay_delivery(account, endpoint, id, now).await
+    }
+    async fn claim_deliveries(&self, limit: u32, lease_ms: u64, now: Timestamp) -> Result<Vec<DueDelivery>> {
+        self.store.claim_deliveries(limit, lease_ms, now).await
+    }
+    async fn record_try(
+        &self,
+        id: DeliveryId,
+        token: u64,
+        outcome: TryOutcome,
+        now: Timestamp,
+    ) -> Result<bool> {
+        self.store.record_try(id, token, outcome, now).await
+    }
+    async fn forget_deliveries(&self, before: Timestamp) -> Result<u64> {
+        self.store.forget_deliveries(before).await
+    }
+    async fn next_delivery_at(&self) -> Result<Option<Timestamp>> {
+        self.store.next_delivery_at().await
+    }
+    fn delivery_bell(&self) -> Arc<Notify> {
+        self.store.delivery_bell()
     }
 }
