@@ -382,6 +382,7 @@ pub fn wan_options(config: &EngineConfig) -> WanOptions {
         memory_bytes,
         steps,
         guidance,
+        step_cache,
         pixels,
     } = config.clone();
     WanOptions {
@@ -389,6 +390,7 @@ pub fn wan_options(config: &EngineConfig) -> WanOptions {
         memory_budget: memory_bytes,
         steps,
         guidance,
+        step_cache,
         area: pixels,
     }
 }

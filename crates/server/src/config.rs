@@ -166,6 +166,8 @@ pub struct EngineConfig {
     pub steps: Option<usize>,
     /// How far it leans towards the prompt.
     pub guidance: Option<f32>,
+    /// How far a step may be off that is carried over instead of computed.
+    pub step_cache: Option<f32>,
     /// Pixels of a frame that the model makes.
     pub pixels: Option<usize>,
 }
@@ -392,6 +394,17 @@ impl EngineConfig {
                     text.parse().ok().filter(|scale| (1.0..=30.0).contains(scale))
                 })
             }),
+            step_cache: reader.text(
+                "engine.step_cache",
+                "a number from 0.001 to 1, or nothing",
+                |text| {
+                    optional(text, |text| {
+                        text.parse()
+                            .ok()
+                            .filter(|threshold| (0.001..=1.0).contains(threshold))
+                    })
+                },
+            ),
             pixels: unless_zero(reader.number("engine.pixels", 0..=4_000_000)).map(to_usize),
         }
     }

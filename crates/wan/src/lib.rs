@@ -63,4 +63,5 @@ pub use crate::request::Conditioning;
 pub use crate::request::Noise;
 pub use crate::request::Request;
 pub use crate::request::Sampling;
+pub use crate::sampling::StepCache;
 pub use crate::sampling::guidance::Guidance;

@@ -4,6 +4,7 @@ use kinora_tensor::Tensor;
 
 use crate::frame::FrameRgb;
 use crate::sampling::SolverKind;
+use crate::sampling::StepCache;
 use crate::sampling::guidance::Guidance;
 
 /// One generation, complete: nothing is filled in later.
@@ -23,6 +24,8 @@ pub struct Request {
     pub noise: Noise,
     /// How the noise is walked away from.
     pub sampling: Sampling,
+    /// Which steps may be spared by caching; `None` computes them all, as the reference does.
+    pub step_cache: Option<StepCache>,
     /// How far to lean from the negative prompt to the prompt.
     pub guidance: Guidance,
     /// What is known beside the prompt.

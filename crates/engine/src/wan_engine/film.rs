@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::VecDeque, ops::ControlFlow};
 use kinora_domain::{FrameSize, GenerationSpec, Member, OUTPUT_FPS, Warning, Workflow};
 use kinora_media::frames::Fit;
 use kinora_wan::{
-    Capabilities, Conditioning, FrameRgb, Guidance, Noise, Pipeline, Request, Sampling,
+    Capabilities, Conditioning, FrameRgb, Guidance, Noise, Pipeline, Request, Sampling, StepCache,
     capabilities::Family,
     request::{Mask, VaceControl},
 };
@@ -51,6 +51,7 @@ struct Plan {
     /// The longest run.
     longest: usize,
     sampling: Sampling,
+    step_cache: Option<StepCache>,
     guidance: Guidance,
     prompt: String,
     negative_prompt: String,
@@ -268,6 +269,7 @@ impl<'a> Film<'a> {
             // Every run of a clip has noise of its own.
             noise: Noise::Seed(u64::from(self.inputs.seed.get()) + ((noise as u64) << 32)),
             sampling: plan.sampling.clone(),
+            step_cache: plan.step_cache,
             guidance: plan.guidance,
             conditioning,
         };
@@ -435,6 +437,7 @@ impl Plan {
             sampling: Sampling::Checkpoint {
                 steps: options.steps.unwrap_or(defaults.steps),
             },
+            step_cache: options.step_cache.map(|threshold| StepCache { threshold }),
             guidance: options.guidance.map_or(defaults.guidance, Guidance::uniform),
             prompt: spec.prompt.clone().unwrap_or_default(),
             negative_prompt: negative_prompt.unwrap_or_else(|| defaults.negative_prompt.clone()),

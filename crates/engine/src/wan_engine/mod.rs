@@ -41,6 +41,8 @@ pub struct WanOptions {
     pub steps: Option<usize>,
     /// How far to lean towards the prompt; 1 is not at all.
     pub guidance: Option<f32>,
+    /// How far a step's velocity may be off where it is carried over instead of computed; `None` computes every step.
+    pub step_cache: Option<f32>,
     /// Pixels of a frame that the model makes.
     pub area: Option<usize>,
 }

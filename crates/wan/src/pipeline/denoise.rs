@@ -32,6 +32,7 @@ use crate::request::Sampling;
 use crate::sampling::Schedule;
 use crate::sampling::Solver;
 use crate::sampling::SolverKind;
+use crate::sampling::WalkCache;
 use crate::sampling::guidance::Rule;
 use crate::sampling::guidance::SourceSet;
 use crate::sampling::guidance::Text;
@@ -70,7 +71,7 @@ pub(super) struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// From `noise` `[F, H, W, Z]` to latents of the same shape.
+    /// From `noise` `[F, H, W, Z]` to latents of the same shape, and how many steps were spared on the way.
     pub(super) fn run(
         &self,
         experts: &mut Experts,
@@ -78,10 +79,11 @@ impl Walk<'_> {
         noise: Tensor,
         observer: &mut Observer<'_>,
         glimpse: Option<&mut Glimpse<'_>>,
-    ) -> std::result::Result<Tensor, GenerateError> {
+    ) -> std::result::Result<(Tensor, usize), GenerateError> {
         let mut glimpse = glimpse;
         let (schedule, kind) = schedule(&self.request.sampling, config);
         let mut solver = Solver::new(kind, &schedule);
+        let mut cache = WalkCache::new(self.request.step_cache, schedule.steps());
         let mut prepared: Option<Prepared> = None;
         let mut sample = noise;
         for (step, &timestep) in schedule.timesteps.iter().enumerate() {
@@ -89,6 +91,7 @@ impl Walk<'_> {
             if prepared.as_ref().is_none_or(|prepared| prepared.expert != expert) {
                 // The other expert's keys go before this one comes.
                 drop(prepared.take());
+                cache.forget();
                 if !experts.is_live(expert) {
                     observer.at(Stage::Load, 0, 1)?;
                 }
@@ -105,7 +108,17 @@ impl Walk<'_> {
                 timestep,
                 sigma: schedule.sigmas[step],
             };
-            let velocity = self.velocity(dit, prepared, &sample, now, observer)?;
+            let velocity = match compute(cache.velocity(step, &sample))? {
+                Some(velocity) => {
+                    observer.at(Stage::Denoise, step + 1, now.steps)?;
+                    velocity
+                }
+                None => {
+                    let velocity = self.velocity(dit, prepared, &sample, now, observer)?;
+                    compute(cache.computed(&sample, &velocity))?;
+                    velocity
+                }
+            };
             let is_due = (step + 1) * GLIMPSES / now.steps > step * GLIMPSES / now.steps;
             if let Some(glimpse) = glimpse.as_mut().filter(|_| is_due) {
                 // The straight way from here: x₀ = x − σ·v.
@@ -114,10 +127,11 @@ impl Walk<'_> {
             }
             sample = compute(solver.step(&velocity, &sample))?;
         }
-        match &self.known.first {
-            Some(first) => compute(with_first(&sample, first)),
-            None => Ok(sample),
-        }
+        let latents = match &self.known.first {
+            Some(first) => compute(with_first(&sample, first))?,
+            None => sample,
+        };
+        Ok((latents, cache.spared()))
     }
 
     fn prepare(&self, dit: &Dit, expert: Expert, sample: &Tensor) -> Result<Prepared> {

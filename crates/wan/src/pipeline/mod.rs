@@ -120,6 +120,8 @@ pub struct Outcome {
     pub latents: Tensor,
     /// How many of the first frames were given with the request.
     pub known_frames: usize,
+    /// How many steps were spared by the step cache.
+    pub cached_steps: usize,
     /// What was done differently from what one might expect.
     pub warnings: Vec<Warning>,
 }
@@ -239,11 +241,12 @@ impl Pipeline {
         let observer = &mut Observer::new(observe);
         let contexts = self.encode_prompts(request, observer)?;
         let known = self.prepare(request, observer)?;
-        let latents = self.denoise(request, &contexts, &known, observer, preview)?;
+        let (latents, cached_steps) = self.denoise(request, &contexts, &known, observer, preview)?;
         self.decode(&latents, frames, observer)?;
         Ok(Outcome {
             latents,
             known_frames: known.frames,
+            cached_steps,
             warnings: [contexts.warnings, known.warnings].concat(),
         })
     }
@@ -330,7 +333,7 @@ impl Pipeline {
         known: &Known,
         observer: &mut Observer<'_>,
         preview: Option<&mut dyn FnMut(FrameRgb)>,
-    ) -> Result<Tensor, GenerateError> {
+    ) -> Result<(Tensor, usize), GenerateError> {
         let clip = self.vae.latent_frames(request.num_frames);
         let space = self.vae.scale_factor_spatial;
         let shape = [
@@ -361,13 +364,14 @@ impl Pipeline {
         let glimpse = glimpse
             .as_mut()
             .map(|glimpse| glimpse as &mut denoise::Glimpse<'_>);
-        let latents = walk.run(&mut self.experts, self.sampling, noise, observer, glimpse)?;
+        let (latents, spared) = walk.run(&mut self.experts, self.sampling, noise, observer, glimpse)?;
         if self.residence == Residence::One {
             self.experts.free();
         }
-        latents
+        let latents = latents
             .slice(0, known.leading..known.leading + clip)
-            .map_err(|error| Halt::Tensor(error).at(Stage::Denoise))
+            .map_err(|error| Halt::Tensor(error).at(Stage::Denoise))?;
+        Ok((latents, spared))
     }
 
     fn decode(

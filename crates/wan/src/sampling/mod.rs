@@ -13,8 +13,12 @@ mod unipc;
 
 mod dpmpp;
 
+mod cache;
+
 pub mod guidance;
 
+pub use cache::StepCache;
+pub(crate) use cache::WalkCache;
 pub use dpmpp::DpmPp;
 pub use euler::Euler;
 pub use schedule::Schedule;

@@ -14,6 +14,7 @@ use kinora_wan::Noise;
 use kinora_wan::Pipeline;
 use kinora_wan::Request;
 use kinora_wan::Sampling;
+use kinora_wan::StepCache;
 use kinora_wan::request::Mask;
 use kinora_wan::request::VaceControl;
 
@@ -77,6 +78,7 @@ fn the_shipped_checkpoint_makes_what_diffusers_makes_of_it() {
             num_frames: FRAMES,
             noise: Noise::Seed(seed as u64),
             sampling: Sampling::Checkpoint { steps: 6 },
+            step_cache: None,
             guidance: Guidance::uniform(3.0),
             conditioning,
         };
@@ -100,6 +102,47 @@ fn the_shipped_checkpoint_makes_what_diffusers_makes_of_it() {
         let mean = sum as f64 / count as f64;
         println!("{name}: mean difference {mean:.4}, largest {largest}");
         assert!(mean <= 2.0, "{name}: frames differ by {mean} in the mean");
+    }
+}
+
+/// Step caching changes a clip less than an eye sees.
+#[test]
+fn cached_steps_stay_near_the_exact_clip() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut pipeline = Pipeline::load(root.join("checkpoints/mini/model"), LoadOptions::default()).unwrap();
+    let mut make = |step_cache| {
+        let request = Request {
+            prompt: "a red ball moves to the right over grass".into(),
+            negative_prompt: String::new(),
+            width: WIDTH,
+            height: HEIGHT,
+            num_frames: FRAMES,
+            noise: Noise::Seed(5),
+            sampling: Sampling::Checkpoint { steps: 24 },
+            step_cache,
+            guidance: Guidance::uniform(3.0),
+            conditioning: Conditioning::Text,
+        };
+        let mut made = Vec::new();
+        let outcome = pipeline.generate(&request, &mut |frame| made.extend(frame.data), &mut |_| {
+            ControlFlow::Continue(())
+        });
+        (made, outcome.unwrap().cached_steps)
+    };
+    let (exact, none) = make(None);
+    assert_eq!(none, 0);
+    for (threshold, fewest, lowest_db) in [(0.1, 7, 36.0), (0.3, 11, 30.0)] {
+        let (near, spared) = make(Some(StepCache { threshold }));
+        let squares = exact
+            .iter()
+            .zip(&near)
+            .map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
+        let db = 10.0 * (255.0f64.powi(2) / (squares.sum::<f64>() / exact.len() as f64)).log10();
+        println!("threshold {threshold}: {spared} of 24 steps cached, {db:.1} dB");
+        assert!(
+            spared >= fewest && db >= lowest_db,
+            "{threshold}: {spared} steps, {db} dB"
+        );
     }
 }
 

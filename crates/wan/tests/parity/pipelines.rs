@@ -100,6 +100,7 @@ fn single_frames_are_clips_too() {
             num_frames: 1,
             noise: Noise::Seed(1),
             sampling: Sampling::Checkpoint { steps: 2 },
+            step_cache: None,
             guidance: Guidance::off(),
             conditioning: if first {
                 Conditioning::FirstFrame(frame)
@@ -135,6 +136,7 @@ fn what_is_left_of_a_prompt_that_is_too_long_is_told() {
     let guided = generate(
         &folder,
         &Request {
+            step_cache: None,
             guidance: Guidance::uniform(2.0),
             ..long
         },
@@ -384,6 +386,7 @@ impl Case {
             sampling: Sampling::Checkpoint {
                 steps: settings.steps,
             },
+            step_cache: None,
             guidance: Guidance {
                 high_noise: settings.guidance,
                 low_noise,
@@ -511,6 +514,7 @@ fn generations_with_sources_equal_the_reference() {
             num_frames: 5,
             noise: Noise::Given(golden.clip("noise")),
             sampling: Sampling::Checkpoint { steps: 8 },
+            step_cache: None,
             guidance: Guidance::uniform(4.0),
             conditioning,
         };
