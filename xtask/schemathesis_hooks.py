@@ -14,6 +14,8 @@ EMPTY_MEANS_ABSENT = {
     "audio_url",
     "reference_image_url",
     "webhook_url",
+    "model",
+    "size",
 }
 
 
@@ -23,7 +25,9 @@ def is_tolerated(name, value, in_form):
         return True
     if value == "":
         return in_form or name in EMPTY_MEANS_ABSENT
-    return name == "duration" and isinstance(value, str) and value.lstrip("-").isdecimal()
+    if name == "input_reference" and isinstance(value, dict):
+        return value.get("image_url") == ""
+    return name in ("duration", "seconds") and isinstance(value, str) and value.lstrip("-").isdecimal()
 
 
 @hook

@@ -167,6 +167,8 @@ impl Node {
             json_bytes_max,
             multipart_bytes_max,
             body_timeout_ms,
+            retention_ms: config.data.retention_ms,
+            model_aliases: config.model_aliases.clone(),
             sse_heartbeat_ms,
             metrics_listen,
         };

@@ -47,6 +47,8 @@ pub struct Config {
     pub rates: RateSettings,
     /// Life of a signed URL, in milliseconds.
     pub url_life_ms: u64,
+    /// Names by which `/v1/videos` takes its model, besides its own.
+    pub model_aliases: Vec<String>,
     /// ffmpeg and users' URLs.
     pub media: MediaConfig,
     /// Whom clients may have told what becomes of their generations.
@@ -247,6 +249,13 @@ impl Config {
                 read_per_minute: per_minute(reader, "rate_limits.read_per_minute"),
             },
             url_life_ms: reader.number("urls.life_hours", 1..=24 * 365) * HOUR_MS,
+            model_aliases: reader.list("videos_api.model_aliases", "names of models", |names| {
+                let fits = |name: &&str| !name.is_empty() && name.len() <= 100;
+                names
+                    .iter()
+                    .all(fits)
+                    .then(|| names.iter().map(|name| (*name).to_owned()).collect())
+            }),
             media: MediaConfig::read(reader),
             webhooks: WebhooksConfig::read(reader),
             engine: EngineConfig::read(reader),

@@ -111,7 +111,7 @@ pub trait Store: Webhooks + Send + Sync + 'static {
 
     /// One generation, of whatever account.
     async fn generation(&self, id: GenerationId) -> Result<Option<Generation>>;
-    /// One page of an account's generations, newest first.
+    /// One page of an account's generations.
     async fn generations(&self, account: AccountId, page: GenerationPage) -> Result<Page<Generation>>;
     /// Changes of status after `after_seq`, oldest first.
     async fn status_events(&self, id: GenerationId, after_seq: u64) -> Result<Vec<StatusEvent>>;
@@ -360,8 +360,32 @@ pub struct GenerationPage {
     pub phases: Vec<Phase>,
     /// At most so many.
     pub limit: usize,
-    /// Only those older than this one.
-    pub before: Option<GenerationId>,
+    /// In which order.
+    pub order: Order,
+    /// Only those behind this one, in that order.
+    pub behind: Option<GenerationId>,
+    /// Whether those without their media are among them.
+    pub removed: Removed,
+}
+
+/// The order of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Order {
+    /// By age, the youngest first.
+    #[default]
+    NewestFirst,
+    /// By age, the oldest first.
+    OldestFirst,
+}
+
+/// What a list does with generations whose media were removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Removed {
+    /// They are listed as any other.
+    #[default]
+    Listed,
+    /// They are left out.
+    LeftOut,
 }
 
 /// One page of a list.

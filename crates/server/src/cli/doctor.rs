@@ -260,15 +260,16 @@ async fn look_at_books(store: &dyn Store) -> Vec<Finding> {
 async fn look_at_results(store: &Arc<dyn Store>, blobs: &Blobs) -> kinora_store::Result<Finding> {
     let (mut whole, mut missing) = (0u64, Vec::new());
     for account in store.accounts().await? {
-        let mut before = None;
+        let mut behind = None;
         loop {
             let page = GenerationPage {
                 phases: vec![Phase::Succeeded],
                 limit: 500,
-                before,
+                behind,
+                ..GenerationPage::default()
             };
             let page = store.generations(account.id, page).await?;
-            before = page.items.last().map(|generation| generation.id);
+            behind = page.items.last().map(|generation| generation.id);
             for generation in &page.items {
                 if files_are_whole(generation, blobs)? {
                     whole += 1;

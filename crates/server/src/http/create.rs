@@ -12,8 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use kinora_domain::{
-    ClipLengths, Feature, Generation, GenerationId, GenerationSpec, Model, OfferId, Seed, SpecRules,
-    Violation,
+    ClipLengths, Feature, Generation, GenerationId, GenerationSpec, OfferId, Seed, SpecRules, Violation,
 };
 use kinora_media::fetch::check_url_syntax;
 use kinora_store::{Idempotency, Submission, Submitted};
@@ -23,7 +22,11 @@ use super::{
     auth::Caller,
     error::{ApiError, ApiResult},
     events, idempotency,
-    wire::{self, CreatedGeneration, QuoteView, request::BodyLimits},
+    wire::{
+        self, CreatedGeneration, QuoteView,
+        request::{BodyLimits, Endpoint},
+        video::MODEL_NAMES,
+    },
 };
 
 /// POST `/generation/wan/wan-v2.7-video`
@@ -32,7 +35,7 @@ pub async fn create_generation(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> ApiResult<Response> {
-    create(&app, caller, Model::WanVideo, request).await
+    create(&app, caller, Endpoint::WanVideo, request).await
 }
 
 /// POST `/generation/wan/wan-v2.7/edit-video`
@@ -41,7 +44,7 @@ pub async fn create_edit(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> ApiResult<Response> {
-    create(&app, caller, Model::WanEdit, request).await
+    create(&app, caller, Endpoint::WanEdit, request).await
 }
 
 /// POST `/generation/sse/wan/wan-v2.7-video`
@@ -50,7 +53,7 @@ pub async fn stream_generation(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> ApiResult<Response> {
-    stream(&app, caller, Model::WanVideo, request).await
+    stream(&app, caller, Endpoint::WanVideo, request).await
 }
 
 /// POST `/generation/sse/wan/wan-v2.7/edit-video`
@@ -59,7 +62,7 @@ pub async fn stream_edit(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> ApiResult<Response> {
-    stream(&app, caller, Model::WanEdit, request).await
+    stream(&app, caller, Endpoint::WanEdit, request).await
 }
 
 /// POST `/generation/quote/wan/wan-v2.7-video`: judges and prices; keeps and charges nothing.
@@ -68,20 +71,20 @@ pub async fn quote_generation(
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> ApiResult<Json<QuoteView>> {
-    let wanted = judge(&app, Model::WanVideo, request).await?;
+    let wanted = judge(&app, Endpoint::WanVideo, request).await?;
     let billable = app.prices.price(&wanted.spec, &ClipLengths::of(&wanted.spec));
     let balance = app.store.balance(caller.account, (app.clock)()).await?;
     Ok(Json(QuoteView::new(
-        Model::WanVideo,
+        Endpoint::WanVideo.model(),
         &wanted.spec,
         &billable,
         balance.available,
     )))
 }
 
-async fn create(app: &App, caller: Caller, model: Model, request: Request) -> ApiResult<Response> {
+async fn create(app: &App, caller: Caller, endpoint: Endpoint, request: Request) -> ApiResult<Response> {
     let wait = preferred_wait(request.headers());
-    let (generation, replayed) = accept(app, caller, model, request).await?;
+    let (generation, replayed) = accept(app, caller, endpoint, request).await?;
     let links = app.links();
 
     let settled = match wait {
@@ -93,23 +96,19 @@ async fn create(app: &App, caller: Caller, model: Model, request: Request) -> Ap
         None => (StatusCode::ACCEPTED, CreatedGeneration::new(&generation, &links)),
     };
     let mut response = (status, Json(body)).into_response();
-    let headers = response.headers_mut();
-    if wait.is_some() {
-        headers.insert("preference-applied", HeaderValue::from_static("wait"));
-    }
-    mark_accepted(headers, generation.id, replayed);
+    mark_accepted(response.headers_mut(), generation.id, replayed, wait);
     Ok(response)
 }
 
-async fn stream(app: &App, caller: Caller, model: Model, request: Request) -> ApiResult<Response> {
-    let (generation, replayed) = accept(app, caller, model, request).await?;
+async fn stream(app: &App, caller: Caller, endpoint: Endpoint, request: Request) -> ApiResult<Response> {
+    let (generation, replayed) = accept(app, caller, endpoint, request).await?;
     let mut response = events::follow(app, generation.id, None).await?;
-    mark_accepted(response.headers_mut(), generation.id, replayed);
+    mark_accepted(response.headers_mut(), generation.id, replayed, None);
     Ok(response)
 }
 
-/// Says where the generation is, and whether it is that of an earlier request.
-fn mark_accepted(headers: &mut HeaderMap, id: GenerationId, replayed: bool) {
+/// Says where the generation is, whether it is that of an earlier request, and whether the answer was held for it.
+pub fn mark_accepted(headers: &mut HeaderMap, id: GenerationId, replayed: bool, wait: Option<Duration>) {
     let location = format!("/api/v1/generation/{id}");
     headers.insert(
         header::LOCATION,
@@ -118,10 +117,18 @@ fn mark_accepted(headers: &mut HeaderMap, id: GenerationId, replayed: bool) {
     if replayed {
         headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
     }
+    if wait.is_some() {
+        headers.insert("preference-applied", HeaderValue::from_static("wait"));
+    }
 }
 
 /// Accepts a request; true when an earlier request under the same key was accepted instead.
-async fn accept(app: &App, caller: Caller, model: Model, request: Request) -> ApiResult<(Generation, bool)> {
+pub async fn accept(
+    app: &App,
+    caller: Caller,
+    endpoint: Endpoint,
+    request: Request,
+) -> ApiResult<(Generation, bool)> {
     if app.drain.is_cancelled() {
         return Err(ApiError::unavailable(
             "The server is shutting down; try again shortly.",
@@ -140,13 +147,13 @@ async fn accept(app: &App, caller: Caller, model: Model, request: Request) -> Ap
         offer,
         webhook_url,
         payload,
-    } = judge(app, model, request).await?;
+    } = judge(app, endpoint, request).await?;
     let price = app.prices.price(&spec, &ClipLengths::of(&spec)).credits;
     let now = (app.clock)();
     let submission = Submission {
         id: GenerationId::new(now, rand::random()),
         account: caller.account,
-        model,
+        model: endpoint.model(),
         offer,
         spec,
         price,
@@ -187,13 +194,16 @@ struct Wanted {
 }
 
 /// Reads and judges a request; what it uploads is kept on the way, and swept if nothing comes of it.
-async fn judge(app: &App, model: Model, request: Request) -> ApiResult<Wanted> {
+async fn judge(app: &App, endpoint: Endpoint, request: Request) -> ApiResult<Wanted> {
     let limits = BodyLimits {
         json_bytes_max: app.settings.json_bytes_max,
         multipart_bytes_max: app.settings.multipart_bytes_max,
         timeout: Duration::from_millis(app.settings.body_timeout_ms),
     };
-    let body = wire::request::read(model, request, &limits, &app.blobs).await?;
+    let body = wire::request::read(endpoint, request, &limits, &app.blobs).await?;
+    if let Some(name) = &body.model_name {
+        check_model_name(app, name)?;
+    }
     let (webhook_url, payload) = (body.webhook_url.clone(), body.payload_hash);
     let (draft, mut violations) = wire::inputs::keep(&app.toolbox, &app.measuring, &app.blobs, body).await?;
 
@@ -230,6 +240,16 @@ async fn judge(app: &App, model: Model, request: Request) -> ApiResult<Wanted> {
     })
 }
 
+/// Whether a name that a body gives is one of the model's.
+fn check_model_name(app: &App, name: &str) -> ApiResult<()> {
+    let aliases = app.settings.model_aliases.iter().map(String::as_str);
+    let taken: Vec<&str> = MODEL_NAMES.into_iter().chain(aliases).collect();
+    if taken.contains(&name) {
+        return Ok(());
+    }
+    Err(ApiError::unsupported_model_name(name, &taken.join(", ")))
+}
+
 fn offer_for(app: &App, feature: Feature) -> ApiResult<OfferId> {
     match app.offer(feature) {
         Some((id, _)) => Ok(id.clone()),
@@ -242,7 +262,7 @@ fn offer_for(app: &App, feature: Feature) -> ApiResult<OfferId> {
 }
 
 /// How long `Prefer: wait` asks to hold the answer: 1 to 60 seconds, a bare `wait` 60.
-fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
+pub fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
     const LONGEST_S: u64 = 60;
     let values = headers
         .get_all("prefer")
@@ -266,7 +286,7 @@ fn preferred_wait(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// The generation once it is terminal, or `None` if it is not by the end of `wait`.
-async fn wait_for_end(app: &App, id: GenerationId, wait: Duration) -> ApiResult<Option<Generation>> {
+pub async fn wait_for_end(app: &App, id: GenerationId, wait: Duration) -> ApiResult<Option<Generation>> {
     let mut changes = app.store.watch(id);
     let end = tokio::time::Instant::now() + wait;
     loop {

@@ -28,6 +28,17 @@ pub struct ApiError {
     internal: Option<String>,
 }
 
+/// What an error said, left with its answer for a layer that tells errors in another shape.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// What to branch on.
+    pub code: &'static str,
+    /// A sentence.
+    pub message: String,
+    /// Every member that is at fault, where members are.
+    pub errors: Vec<FieldError>,
+}
+
 /// The codes a client can branch on.
 pub mod code {
     /// A member is malformed or out of its limits.
@@ -119,6 +130,11 @@ impl ApiError {
             code::NOT_FOUND,
             format!("There is no such {what}."),
         )
+    }
+
+    /// 404: something that is not there, or not there yet; a sentence.
+    pub fn nothing_there(message: String) -> ApiError {
+        ApiError::new(StatusCode::NOT_FOUND, code::NOT_FOUND, message)
     }
 
     /// 405
@@ -262,6 +278,21 @@ impl ApiError {
         )
     }
 
+    /// 400: a name of a model that is none of those that are taken.
+    pub fn unsupported_model_name(name: &str, taken: &str) -> ApiError {
+        let shown: String = name.chars().take(80).collect();
+        let message = format!("{shown:?} is not offered; {taken} are taken");
+        let errors = vec![FieldError {
+            field: "model".to_owned(),
+            message: message.clone(),
+        }];
+        let message = format!("The model {message}.");
+        ApiError {
+            errors,
+            ..ApiError::new(StatusCode::BAD_REQUEST, code::UNSUPPORTED_MODEL, message)
+        }
+    }
+
     /// 400: a workflow that no engine here has.
     pub fn unsupported_feature(feature: Feature) -> ApiError {
         ApiError::new(
@@ -306,6 +337,18 @@ impl ApiError {
             )
             .collect();
         ApiError::invalid(StatusCode::UNPROCESSABLE_ENTITY, errors)
+    }
+
+    /// The same with other names for its members, for a layer that calls them something else.
+    pub fn renamed(self, name: fn(&str) -> &str) -> ApiError {
+        if self.code != code::INVALID_INPUT || self.errors.is_empty() {
+            return self;
+        }
+        let rename = |FieldError { field, message }| FieldError {
+            field: name(&field).to_owned(),
+            message,
+        };
+        ApiError::invalid(self.status, self.errors.into_iter().map(rename).collect())
     }
 
     /// The word "validation" is part of the contract: clients class errors by it.
@@ -381,14 +424,19 @@ impl IntoResponse for ApiError {
         } else {
             code
         };
-        let errors = (!errors.is_empty()).then_some(errors);
+        let told = Told {
+            code,
+            message: message.clone(),
+            errors: errors.clone(),
+        };
         let body = ErrorBody {
             error: error.to_owned(),
             code: code.to_owned(),
             message,
-            errors,
+            errors: (!errors.is_empty()).then_some(errors),
         };
         let mut response = (status, Json(body)).into_response();
+        response.extensions_mut().insert(told);
         let headers = response.headers_mut();
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -123,7 +123,8 @@ fn find(generation: &Generation, file_name: &str) -> Option<(BlobHash, &'static 
         })
 }
 
-async fn serve(
+/// The bytes of a file, whole or in the range that the headers ask for.
+pub async fn serve(
     app: &App,
     blob: BlobHash,
     content_type: &'static str,

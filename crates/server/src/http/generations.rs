@@ -57,7 +57,7 @@ pub async fn list_running_generations(
     let page = GenerationPage {
         phases: vec![Phase::Queued, Phase::Running],
         limit: limit(&parameters)?,
-        before: None,
+        ..GenerationPage::default()
     };
     let page = app.store.generations(caller.account, page).await?;
     let links = app.links();
@@ -75,14 +75,15 @@ pub async fn list_generations(
     Extension(caller): Extension<Caller>,
     Query(parameters): Parameters,
 ) -> ApiResult<Json<GenerationList>> {
-    let before = match value_of(&parameters, "cursor").filter(|cursor| !cursor.is_empty()) {
+    let behind = match value_of(&parameters, "cursor").filter(|cursor| !cursor.is_empty()) {
         Some(cursor) => Some(cursor.parse().map_err(|_| not_a_cursor())?),
         None => None,
     };
     let page = GenerationPage {
         phases: phases(&parameters)?,
         limit: limit(&parameters)?,
-        before,
+        behind,
+        ..GenerationPage::default()
     };
     let page = app.store.generations(caller.account, page).await?;
     let next_cursor = page
@@ -153,9 +154,14 @@ pub fn value_of<'a>(parameters: &'a [(String, String)], name: &str) -> Option<&'
 
 /// The page size: 1 to 100, 50 when absent.
 pub fn limit(parameters: &[(String, String)]) -> ApiResult<usize> {
+    limit_or(parameters, 50)
+}
+
+/// The page size: 1 to 100, `default` when absent.
+pub fn limit_or(parameters: &[(String, String)], default: usize) -> ApiResult<usize> {
     const RANGE: std::ops::RangeInclusive<i64> = 1..=100;
     let Some(text) = value_of(parameters, "limit").filter(|text| !text.is_empty()) else {
-        return Ok(50);
+        return Ok(default);
     };
     let shown: String = text.chars().take(40).collect();
     let number: i64 = text

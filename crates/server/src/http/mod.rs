@@ -30,6 +30,7 @@ pub mod openapi;
 pub mod rate;
 pub mod router;
 mod studio;
+pub mod videos_api;
 pub mod webhooks;
 pub mod wire;
 
@@ -125,6 +126,10 @@ pub struct HttpSettings {
     pub multipart_bytes_max: u64,
     /// How long a request's body may take to arrive, in milliseconds.
     pub body_timeout_ms: u64,
+    /// How long the media of a finished generation are kept, in milliseconds; `None` is for ever.
+    pub retention_ms: Option<u64>,
+    /// Names by which `/v1/videos` takes its model, besides its own.
+    pub model_aliases: Vec<String>,
     /// Silence on an event stream after which a comment is sent, in milliseconds.
     pub sse_heartbeat_ms: u64,
     /// The listener that `/metrics` is served on; `None` serves it nowhere.

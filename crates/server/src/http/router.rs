@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderName, HeaderValue, Method},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{delete, get, patch, post},
+    routing::{any, delete, get, patch, post},
 };
 use futures_util::FutureExt;
 use tracing::Instrument;
@@ -22,7 +22,7 @@ use super::{
     linger::linger,
     models, openapi,
     rate::RateKind,
-    studio, webhooks,
+    studio, videos_api, webhooks,
 };
 
 /// Every route of the API, for the check that the document names them all.
@@ -54,6 +54,21 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("post", "/webhooks/{id}/rotate-secret"),
     ("get", "/webhooks/{id}/deliveries"),
     ("post", "/webhooks/{id}/deliveries/{delivery_id}/retry"),
+];
+
+/// Every route outside of its base, for the same check.
+pub const ROOT_ROUTES: &[(&str, &str)] = &[
+    ("post", "/v1/videos"),
+    ("get", "/v1/videos"),
+    ("get", "/v1/videos/{id}"),
+    ("delete", "/v1/videos/{id}"),
+    ("get", "/v1/videos/{id}/content"),
+    ("head", "/v1/videos/{id}/content"),
+    ("get", "/files/{generation_id}/{file_name}"),
+    ("head", "/files/{generation_id}/{file_name}"),
+    ("get", "/openapi.json"),
+    ("get", "/healthz"),
+    ("get", "/readyz"),
 ];
 
 /// Where the API begins.
@@ -125,6 +140,29 @@ pub fn router(app: App) -> Router {
         )
         .route_layer(guarded(RateKind::Read, true));
 
+    let videos = Router::new()
+        .route("/v1/videos", post(videos_api::create_video))
+        .route_layer(guarded(RateKind::Create, true))
+        .merge(
+            Router::new()
+                .route("/v1/videos/{id}", get(videos_api::get_video))
+                .route("/v1/videos/{id}/content", get(videos_api::get_video_content))
+                .route_layer(guarded(RateKind::Get, false)),
+        )
+        .merge(
+            Router::new()
+                .route("/v1/videos/{id}", delete(videos_api::delete_video))
+                .route_layer(guarded(RateKind::Read, true)),
+        )
+        .merge(
+            Router::new()
+                .route("/v1/videos", get(videos_api::list_videos))
+                .route_layer(guarded(RateKind::Read, false)),
+        )
+        .route("/v1/videos/edits", any(videos_api::not_offered))
+        .route("/v1/videos/extensions", any(videos_api::not_offered))
+        .route("/v1/videos/characters", any(videos_api::not_offered));
+
     let api = creating
         .merge(quoting)
         .merge(polling)
@@ -133,6 +171,7 @@ pub fn router(app: App) -> Router {
         .merge(managing);
     Router::new()
         .nest(BASE, api)
+        .merge(videos)
         .route("/files/{generation_id}/{file_name}", get(files::get_file))
         .route("/openapi.json", get(openapi::get_openapi))
         .route("/healthz", get(health::get_health))
@@ -142,6 +181,7 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(middleware::from_fn(linger))
         .layer(middleware::from_fn(observe))
+        .layer(middleware::from_fn(videos_api::errors::in_openai_shape))
         .with_state(app)
 }
 

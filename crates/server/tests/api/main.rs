@@ -11,5 +11,6 @@ mod money;
 mod pages;
 mod rules;
 mod streams;
+mod videos;
 mod webhooks;
 mod words;

@@ -6,9 +6,9 @@ use kinora_domain::{
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::generations::{columns, id_in, kept, one_of, phase_in, signed, stage_in};
-use crate::{Entry, GenerationPage, Page, QueueDepth, Result, StatusEvent, StoreError};
+use crate::{Entry, GenerationPage, Order, Page, QueueDepth, Removed, Result, StatusEvent, StoreError};
 
-/// One page of an account's generations, newest first.
+/// One page of an account's generations.
 ///
 /// Each phase is read by its own stretch of the index and the stretches are merged, so that a page costs the same
 /// however many generations of other phases lie between its own.
@@ -20,25 +20,36 @@ pub(super) fn generations(
     let GenerationPage {
         phases,
         limit,
-        before,
+        order,
+        behind,
+        removed,
     } = page;
     let phases = match phases.is_empty() {
         true => &Phase::ALL,
         false => phases.as_slice(),
     };
-    // Above every id, which start with "gen_".
-    let before = before.map_or_else(|| "gen`".to_owned(), |id| id.to_string());
-    let select = concat!(
-        "SELECT ",
-        columns!(),
-        " FROM generations WHERE account = ?1 AND phase = ?2 AND id < ?3 ORDER BY id DESC LIMIT ?4"
-    );
+    // Every id starts with "gen_", so that the two bounds lie around them all.
+    let (select, bound) = match order {
+        Order::NewestFirst => (NEWEST_FIRST, "gen`"),
+        Order::OldestFirst => (OLDEST_FIRST, "gen_"),
+    };
+    let behind = behind.map_or_else(|| bound.to_owned(), |id| id.to_string());
+    let removed_max = match removed {
+        Removed::Listed => 1,
+        Removed::LeftOut => 0,
+    };
     let mut items: Vec<Generation> = Vec::new();
     for phase in Phase::ALL.into_iter().filter(|phase| phases.contains(phase)) {
         let of_phase: Vec<Generation> = connection
             .prepare_cached(select)
             .and_then(|mut select| {
-                let parameters = params![account.to_string(), phase.as_str(), before, one_more(*limit)];
+                let parameters = params![
+                    account.to_string(),
+                    phase.as_str(),
+                    behind,
+                    one_more(*limit),
+                    removed_max
+                ];
                 select
                     .query_map(parameters, |row| kept(row).map(|kept| kept.generation))?
                     .collect()
@@ -46,9 +57,25 @@ pub(super) fn generations(
             .map_err(StoreError::database("list generations"))?;
         items.extend(of_phase);
     }
-    items.sort_unstable_by_key(|generation| std::cmp::Reverse(generation.id));
+    items.sort_unstable_by_key(|generation| generation.id);
+    if *order == Order::NewestFirst {
+        items.reverse();
+    }
     Ok(cut(items, *limit))
 }
+
+const NEWEST_FIRST: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM generations WHERE account = ?1 AND phase = ?2 AND id < ?3 AND media_removed <= ?5
+     ORDER BY id DESC LIMIT ?4"
+);
+const OLDEST_FIRST: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM generations WHERE account = ?1 AND phase = ?2 AND id > ?3 AND media_removed <= ?5
+     ORDER BY id LIMIT ?4"
+);
 
 /// Changes of status after `after_seq`, oldest first.
 pub(super) fn status_events(

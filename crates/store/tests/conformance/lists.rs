@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kinora_domain::{GenerationId, Phase};
-use kinora_store::{GenerationPage, Outcome};
+use kinora_store::{GenerationPage, Order, Outcome, Removed};
 
 use super::world::{World, failed, succeeded};
 
@@ -39,19 +39,34 @@ pub(crate) async fn pages_of_generations_join_up(world: Arc<World>) {
     submit(alice, Then::Waits).await;
     submit(alice, Then::Waits).await;
 
-    let check = async |phases: &[Phase]| {
-        let expected: Vec<GenerationId> = newest_first
+    // One that succeeded and one that was canceled lose their media: listed like any other, unless they are to be left out.
+    let removed = [Phase::Succeeded, Phase::Canceled].map(|ended| {
+        let found = newest_first.iter().find(|(_, phase)| *phase == ended);
+        found.expect("one of each").0
+    });
+    for id in removed {
+        world.store.remove_media(alice, id, world.now()).await.unwrap();
+    }
+
+    let check = async |phases: &[Phase], order: Order, left_out: Removed| {
+        let mut expected: Vec<GenerationId> = newest_first
             .iter()
             .filter(|(_, phase)| phases.is_empty() || phases.contains(phase))
             .map(|(id, _)| *id)
+            .filter(|id| left_out == Removed::Listed || !removed.contains(id))
             .collect();
+        if order == Order::OldestFirst {
+            expected.reverse();
+        }
         for limit in [1, 2, 3, expected.len().max(1), 100] {
             let mut found = Vec::new();
             loop {
                 let page = GenerationPage {
                     phases: phases.to_vec(),
                     limit,
-                    before: found.last().copied(),
+                    order,
+                    behind: found.last().copied(),
+                    removed: left_out,
                 };
                 let page = world.store.generations(alice, page).await.unwrap();
                 assert!(page.items.len() <= limit);
@@ -61,15 +76,22 @@ pub(crate) async fn pages_of_generations_join_up(world: Arc<World>) {
                 }
                 assert_eq!(page.items.len(), limit);
             }
-            assert_eq!(found, expected, "{phases:?}, {limit} a page");
+            assert_eq!(
+                found, expected,
+                "{phases:?} {order:?} {left_out:?}, {limit} a page"
+            );
         }
     };
-    check(&[]).await;
-    for phase in Phase::ALL {
-        check(&[phase]).await;
+    for order in [Order::NewestFirst, Order::OldestFirst] {
+        for left_out in [Removed::Listed, Removed::LeftOut] {
+            check(&[], order, left_out).await;
+            check(&[Phase::Queued, Phase::Running], order, left_out).await;
+            check(&[Phase::Failed, Phase::Canceled, Phase::Failed], order, left_out).await;
+        }
     }
-    check(&[Phase::Queued, Phase::Running]).await;
-    check(&[Phase::Failed, Phase::Canceled, Phase::Failed]).await;
+    for phase in Phase::ALL {
+        check(&[phase], Order::NewestFirst, Removed::Listed).await;
+    }
     let none = GenerationPage {
         limit: 0,
         ..GenerationPage::default()

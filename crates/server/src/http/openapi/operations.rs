@@ -1,6 +1,7 @@
 //! Every operation: how it is called, what it takes, and every answer it can give.
 
 mod keys;
+mod videos;
 mod webhooks;
 
 use serde_json::json;
@@ -15,7 +16,8 @@ use utoipa::openapi::{
 use super::parts::{
     CREATED_EDIT, array_of, content_range, create_body, cursor, empty_answer, error_answer, file_answer, id,
     idempotency_key, json_answer, last_event_id, limit, named, path, prefer, refer, required_query,
-    status_filter, stream_answer, text_answer, with_acceptance_headers, with_creation_headers, workspace,
+    status_filter, stream_answer, text_answer, videos_error_answer, with_acceptance_headers,
+    with_creation_headers, workspace,
 };
 use crate::http::wire::{
     CreatedGeneration, CreditsView, EntryList, GenerationList, GenerationView, ModelsView, QuoteView,
@@ -33,7 +35,7 @@ pub(super) fn paths() -> Paths {
     for (path, operations) in api_paths() {
         paths = paths.path(path, item(operations).build());
     }
-    for (path, operations) in root_paths() {
+    for (path, operations) in videos::paths().into_iter().chain(root_paths()) {
         let root = item(operations).servers(Some([Server::new("/")]));
         paths = paths.path(path, root.build());
     }
@@ -148,15 +150,21 @@ struct Call {
 impl Call {
     /// As an operation that takes an API key.
     fn keyed(self) -> Operation {
-        self.builder().build()
+        self.builder(error_answer).build()
+    }
+
+    /// As an operation below `/v1/`, which takes an API key and has errors of its own shape.
+    fn of_videos_api(self) -> Operation {
+        self.builder(videos_error_answer).build()
     }
 
     /// As an operation that is open.
     fn open(self) -> Operation {
-        self.builder().security(SecurityRequirement::default()).build()
+        let builder = self.builder(error_answer);
+        builder.security(SecurityRequirement::default()).build()
     }
 
-    fn builder(self) -> OperationBuilder {
+    fn builder(self, error: fn(u16) -> Response) -> OperationBuilder {
         let Call {
             name,
             tag,
@@ -178,7 +186,7 @@ impl Call {
             operation = operation.response(status.to_string(), answer);
         }
         for status in errors {
-            operation = operation.response(status.to_string(), error_answer(*status));
+            operation = operation.response(status.to_string(), error(*status));
         }
         operation
     }

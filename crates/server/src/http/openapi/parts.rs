@@ -11,7 +11,7 @@ use utoipa::{
     },
 };
 
-use crate::http::wire::{ErrorBody, EventData, QueueState, schema};
+use crate::http::wire::{ErrorBody, EventData, QueueState, schema, video::VideosErrorBody};
 
 /// The name of the edit endpoint's answer.
 pub(super) const CREATED_EDIT: &str = "CreatedEdit";
@@ -137,11 +137,16 @@ pub(super) fn last_event_id() -> Parameter {
 
 /// How many items a page has.
 pub(super) fn limit() -> Parameter {
+    limit_or(50)
+}
+
+/// The same where another number is the default.
+pub(super) fn limit_or(default: usize) -> Parameter {
     let schema = ObjectBuilder::new()
         .schema_type(Type::Integer)
         .minimum(Some(1))
         .maximum(Some(100))
-        .default(Some(json!(50)));
+        .default(Some(json!(default)));
     query("limit", "The most items of the answer.", Schema::from(schema))
 }
 
@@ -273,7 +278,16 @@ pub(super) fn content_range() -> utoipa::openapi::header::Header {
 
 /// The answer to an error of this status.
 pub(super) fn error_answer(status: u16) -> Response {
-    let answer = json_answer(error_doc(status), refer::<ErrorBody>());
+    error_of(status, refer::<ErrorBody>())
+}
+
+/// The same below `/v1/`.
+pub(super) fn videos_error_answer(status: u16) -> Response {
+    error_of(status, refer::<VideosErrorBody>())
+}
+
+fn error_of(status: u16, body: RefOr<Schema>) -> Response {
+    let answer = json_answer(error_doc(status), body);
     match status {
         401 => answer.header("WWW-Authenticate", header("`Bearer`.", Type::String)),
         416 => answer.header("Content-Range", content_range()),
@@ -289,7 +303,7 @@ fn error_doc(status: u16) -> &'static str {
         401 => "No API key, or one that is unknown or revoked.",
         402 => "The balance does not cover the price. Nothing was queued.",
         403 => "The key, or the signature of the URL, does not allow this.",
-        404 => "The workspace has no such generation, or the generation no such file.",
+        404 => "The workspace has no such generation, or the generation no such file, or not yet.",
         409 => {
             "The state of the generation, or of an earlier request under the same key, does not allow this now."
         }

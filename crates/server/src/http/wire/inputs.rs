@@ -31,6 +31,7 @@ pub async fn keep(
         mut draft,
         mut uploads,
         webhook_url: _,
+        model_name: _,
         payload_hash: _,
     } = body;
     let mut violations = Vec::new();

@@ -2,13 +2,13 @@
 
 use axum::body::Body;
 use futures_util::StreamExt;
-use kinora_domain::{Member, Model, Source, catalog::REFERENCES_MAX};
+use kinora_domain::{Member, Source, catalog::REFERENCES_MAX};
 use serde_json::{Map, Number, Value};
 
 use super::{
-    members::{Members, decimal, read_draft},
+    members::{Members, Read, decimal, read_members},
     payload,
-    request::{FieldError, ParsedBody, WireError, too_large},
+    request::{Endpoint, FieldError, ParsedBody, WireError, too_large},
 };
 
 /// Above this size a body is parsed off the threads that serve requests.
@@ -18,12 +18,12 @@ const INLINE_BYTES_MAX: usize = 256 * 1024;
 const VALUES_MAX: usize = 100_000;
 
 /// Reads a JSON body.
-pub(super) async fn read(model: Model, body: Body, bytes_max: u64) -> Result<ParsedBody, WireError> {
+pub(super) async fn read(endpoint: Endpoint, body: Body, bytes_max: u64) -> Result<ParsedBody, WireError> {
     let bytes = collect(body, bytes_max).await?;
     if bytes.len() <= INLINE_BYTES_MAX {
-        return parse(model, &bytes);
+        return parse(endpoint, &bytes);
     }
-    let parsed = tokio::task::spawn_blocking(move || parse(model, &bytes)).await;
+    let parsed = tokio::task::spawn_blocking(move || parse(endpoint, &bytes)).await;
     parsed.map_err(|error| WireError::Internal(format!("cannot parse a body: {error}")))?
 }
 
@@ -63,16 +63,21 @@ fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, WireError> {
     Ok(object)
 }
 
-fn parse(model: Model, bytes: &[u8]) -> Result<ParsedBody, WireError> {
+fn parse(endpoint: Endpoint, bytes: &[u8]) -> Result<ParsedBody, WireError> {
     let object = parse_object(bytes)?;
     let payload_hash = payload::of_json(&object);
     let mut members = JsonMembers::new(object);
-    let (draft, webhook_url) = read_draft(model, &mut members);
+    let Read {
+        draft,
+        webhook_url,
+        model_name,
+    } = read_members(endpoint, &mut members);
     members.finish()?;
     Ok(ParsedBody {
         draft,
         uploads: Vec::new(),
         webhook_url,
+        model_name,
         payload_hash,
     })
 }
@@ -118,13 +123,13 @@ impl JsonMembers {
     pub(super) fn texts(&mut self, name: &'static str) -> Option<Vec<String>> {
         let items = match self.take(name)? {
             Value::Array(items) => items,
-            value => return self.refuse(name, &value, "an array of strings is taken"),
+            value => return self.mistyped(name, &value, "an array of strings is taken"),
         };
         let mut texts = Vec::new();
         for (index, item) in items.into_iter().enumerate() {
             match item {
                 Value::String(text) => texts.push(text),
-                value => return self.refuse(format!("{name}[{index}]"), &value, "a string is taken"),
+                value => return self.mistyped(format!("{name}[{index}]"), &value, "a string is taken"),
             }
         }
         Some(texts)
@@ -138,7 +143,7 @@ impl JsonMembers {
             .filter(|value| !value.is_null())
     }
 
-    fn refuse<T>(&mut self, field: impl Into<String>, value: &Value, taken: &str) -> Option<T> {
+    fn mistyped<T>(&mut self, field: impl Into<String>, value: &Value, taken: &str) -> Option<T> {
         let message = format!("is {}; {taken}", kind(value));
         self.problems.push(FieldError {
             field: field.into(),
@@ -149,17 +154,26 @@ impl JsonMembers {
 }
 
 impl Members for JsonMembers {
+    fn refuse(&mut self, name: &str, message: String) {
+        if self.problems.iter().all(|problem| problem.field != name) {
+            self.problems.push(FieldError {
+                field: name.to_owned(),
+                message,
+            });
+        }
+    }
+
     fn text(&mut self, name: &'static str) -> Option<String> {
         match self.take(name)? {
             Value::String(text) => Some(text),
-            value => self.refuse(name, &value, "a string is taken"),
+            value => self.mistyped(name, &value, "a string is taken"),
         }
     }
 
     fn flag(&mut self, name: &'static str) -> Option<bool> {
         match self.take(name)? {
             Value::Bool(flag) => Some(flag),
-            value => self.refuse(name, &value, "true or false is taken"),
+            value => self.mistyped(name, &value, "true or false is taken"),
         }
     }
 
@@ -167,7 +181,7 @@ impl Members for JsonMembers {
         let value = self.take(name)?;
         match value.as_number().and_then(whole) {
             Some(number) => Some(number),
-            None => self.refuse(name, &value, "an integer is taken"),
+            None => self.mistyped(name, &value, "an integer is taken"),
         }
     }
 
@@ -180,14 +194,35 @@ impl Members for JsonMembers {
         };
         match number {
             Some(number) => Some(number),
-            None => self.refuse(name, &value, "an integer is taken"),
+            None => self.mistyped(name, &value, "an integer is taken"),
         }
     }
 
     fn medium(&mut self, member: Member) -> Option<Source> {
         match self.take(member.name())? {
             Value::String(url) => Some(Source::Url(url)),
-            value => self.refuse(member.name(), &value, "a URL is taken, as a string"),
+            value => self.mistyped(member.name(), &value, "a URL is taken, as a string"),
+        }
+    }
+
+    fn reference(&mut self, name: &'static str, _: Member) -> Option<Source> {
+        const TAKEN: &str = "an object with image_url is taken, or a file in a multipart body";
+        let mut object = match self.take(name)? {
+            Value::Object(object) => object,
+            value => return self.mistyped(name, &value, TAKEN),
+        };
+        let mut given = |member| object.get_mut(member).map(Value::take).filter(|v| !v.is_null());
+        if given("file_id").is_some() {
+            self.refuse(name, format!("names a file_id; {TAKEN}"));
+            return None;
+        }
+        match given("image_url") {
+            Some(Value::String(url)) => Some(Source::Url(url)),
+            Some(value) => self.mistyped(format!("{name}.image_url"), &value, "a URL is taken, as a string"),
+            None => {
+                self.refuse(name, format!("has no image_url; {TAKEN}"));
+                None
+            }
         }
     }
 
@@ -198,7 +233,7 @@ impl Members for JsonMembers {
             Some(Value::Array(items)) => items,
             Some(value) => {
                 return self
-                    .refuse(name, &value, "an array of URLs is taken")
+                    .mistyped(name, &value, "an array of URLs is taken")
                     .unwrap_or_default();
             }
         };
@@ -209,7 +244,7 @@ impl Members for JsonMembers {
                 value if refused < REFERENCES_MAX => {
                     refused += 1;
                     let _: Option<()> =
-                        self.refuse(member(index).to_string(), &value, "a URL is taken, as a string");
+                        self.mistyped(member(index).to_string(), &value, "a URL is taken, as a string");
                 }
                 // Enough is said: an answer does not grow without bounds with what was sent.
                 _ => {}
@@ -253,11 +288,11 @@ fn kind(value: &Value) -> String {
 mod tests {
     use super::*;
 
-    const VIDEO: Model = Model::WanVideo;
-    const EDIT: Model = Model::WanEdit;
+    const VIDEO: Endpoint = Endpoint::WanVideo;
+    const EDIT: Endpoint = Endpoint::WanEdit;
 
-    fn draft(model: Model, text: &str) -> Result<kinora_domain::Draft, String> {
-        match parse(model, text.as_bytes()) {
+    fn draft(endpoint: Endpoint, text: &str) -> Result<kinora_domain::Draft, String> {
+        match parse(endpoint, text.as_bytes()) {
             Ok(body) => Ok(body.draft),
             Err(WireError::WrongTypes(problems)) => Err(problems
                 .into_iter()
@@ -333,7 +368,7 @@ mod tests {
         let no_whole = [
             "5.5", "true", "[]", "{}", "\"5s\"", "\"5.5\"", "\"\"", "\" 5\"", "\"five\"",
         ];
-        let mut members: Vec<(Model, &str, Vec<&str>, Vec<&str>)> = Vec::new();
+        let mut members: Vec<(Endpoint, &str, Vec<&str>, Vec<&str>)> = Vec::new();
         for name in [
             "feature",
             "negative_prompt",

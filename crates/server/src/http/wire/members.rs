@@ -1,9 +1,11 @@
 //! The members of a create body: what they are called and which types they take.
 //!
-//! [`read_draft`] is the only list of names. It asks a [`Members`] for one after the other; the two forms of a body
+//! [`read_members`] is the only list of names. It asks a [`Members`] for one after the other; the two forms of a body
 //! answer each in its own way and keep a list of everything that has the wrong type.
 
-use kinora_domain::{BlobHash, Draft, Feature, Member, Model, Origin, Source, StoredInput};
+use kinora_domain::{AspectRatio, BlobHash, Draft, Feature, Member, Origin, Resolution, Source, StoredInput};
+
+use super::{request::Endpoint, video::sizes};
 
 /// A body that can be asked for its members. `None` and an empty list stand for absent, null and wrongly typed.
 pub(super) trait Members {
@@ -17,19 +19,38 @@ pub(super) trait Members {
     fn integer_or_digits(&mut self, name: &'static str) -> Option<i64>;
     /// One medium.
     fn medium(&mut self, member: Member) -> Option<Source>;
+    /// One medium of the layer that sends it as a file, or as an object of `image_url`.
+    fn reference(&mut self, name: &'static str, member: Member) -> Option<Source>;
     /// Several media; `member` makes the member of each out of its index.
     fn media(&mut self, member: fn(usize) -> Member) -> Vec<Source>;
+    /// Notes that a member is not taken. Of each member only the first thing is told.
+    fn refuse(&mut self, name: &str, message: String);
 }
 
-/// A body's members as a draft, and the URL the client wants to be told at.
-pub(super) fn read_draft(model: Model, members: &mut impl Members) -> (Draft, Option<String>) {
-    match model {
-        Model::WanVideo => read_video(members),
-        Model::WanEdit => read_edit(members),
+/// What a body's members say.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    /// What is to be made.
+    pub(super) draft: Draft,
+    /// The URL the client wants to be told at.
+    pub(super) webhook_url: Option<String>,
+    /// The model, on the endpoint whose path does not name it.
+    pub(super) model_name: Option<String>,
+}
+
+/// The name under which `/v1/videos` takes its first frame.
+pub(super) const INPUT_REFERENCE: &str = "input_reference";
+
+/// Asks for every member that the endpoint has.
+pub(super) fn read_members(endpoint: Endpoint, members: &mut impl Members) -> Read {
+    match endpoint {
+        Endpoint::WanVideo => read_video(members),
+        Endpoint::WanEdit => read_edit(members),
+        Endpoint::OpenAiVideos => read_openai_video(members),
     }
 }
 
-fn read_video(members: &mut impl Members) -> (Draft, Option<String>) {
+fn read_video(members: &mut impl Members) -> Read {
     let draft = Draft {
         feature: members.text("feature"),
         prompt: members.text("prompt"),
@@ -50,10 +71,14 @@ fn read_video(members: &mut impl Members) -> (Draft, Option<String>) {
         seed: members.integer("seed"),
         n: None,
     };
-    (draft, webhook_url(members))
+    Read {
+        draft,
+        webhook_url: webhook_url(members),
+        model_name: None,
+    }
 }
 
-fn read_edit(members: &mut impl Members) -> (Draft, Option<String>) {
+fn read_edit(members: &mut impl Members) -> Read {
     let draft = Draft {
         feature: Some(Feature::EditVideo.as_str().to_owned()),
         prompt: members.text("prompt"),
@@ -67,7 +92,53 @@ fn read_edit(members: &mut impl Members) -> (Draft, Option<String>) {
         n: members.integer("n"),
         ..Draft::default()
     };
-    (draft, webhook_url(members))
+    Read {
+        draft,
+        webhook_url: webhook_url(members),
+        model_name: None,
+    }
+}
+
+/// The members of `/v1/videos`. A prompt is required there, and the size is always known.
+fn read_openai_video(members: &mut impl Members) -> Read {
+    let prompt = members.text("prompt");
+    // An empty text is too short, which is for the domain to say; one of white space counts as absent.
+    if prompt
+        .as_deref()
+        .is_none_or(|text| !text.is_empty() && text.trim().is_empty())
+    {
+        members.refuse("prompt", "is required".to_owned());
+    }
+    let (resolution, aspect) = match members.text("size").filter(|size| !size.is_empty()) {
+        Some(given) => named_size(&given).unwrap_or_else(|| {
+            let taken: Vec<String> = sizes().map(|(name, ..)| name).collect();
+            let shown: String = given.chars().take(40).collect();
+            members.refuse("size", format!("{shown:?} is not one of {}", taken.join(", ")));
+            DEFAULT_SIZE
+        }),
+        None => DEFAULT_SIZE,
+    };
+    Read {
+        draft: Draft {
+            prompt,
+            negative_prompt: members.text("negative_prompt"),
+            image: members.reference(INPUT_REFERENCE, Member::Image),
+            aspect_ratio: Some(aspect.as_str().to_owned()),
+            resolution: Some(resolution.as_str().to_owned()),
+            duration: members.integer_or_digits("seconds"),
+            seed: members.integer("seed"),
+            ..Draft::default()
+        },
+        webhook_url: None,
+        model_name: members.text("model").filter(|name| !name.is_empty()),
+    }
+}
+
+/// 1280x720
+const DEFAULT_SIZE: (Resolution, AspectRatio) = (Resolution::P720, AspectRatio::Wide);
+
+fn named_size(given: &str) -> Option<(Resolution, AspectRatio)> {
+    sizes().find_map(|(name, resolution, aspect)| (name == given).then_some((resolution, aspect)))
 }
 
 fn webhook_url(members: &mut impl Members) -> Option<String> {
@@ -129,6 +200,13 @@ impl Members for Names {
         self.0.push(member(0).name());
         Vec::new()
     }
+
+    fn reference(&mut self, name: &'static str, _: Member) -> Option<Source> {
+        self.0.push(name);
+        None
+    }
+
+    fn refuse(&mut self, _: &str, _: String) {}
 }
 
 #[cfg(test)]

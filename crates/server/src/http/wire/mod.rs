@@ -8,7 +8,7 @@
 //!   they take · [`json`] and [`multipart`]: the two forms · [`payload`]: the identity of a payload
 //! - [`inputs`]: uploads and [`data_url`]s measured and kept
 //! - [`status`], [`echo`], [`response`], [`account`], [`keys`], [`catalog`]: the answers · [`webhook`]: endpoints, and what
-//!   they are told
+//!   they are told · [`video`]: what the OpenAI-Videos layer is sent and answers
 //! - [`schema`]: the schemas of the create bodies
 
 pub mod request;
@@ -20,6 +20,8 @@ mod payload;
 
 mod data_url;
 pub mod inputs;
+
+pub mod video;
 
 mod account;
 mod catalog;

@@ -18,16 +18,16 @@ use axum::{
     extract::{DefaultBodyLimit, FromRequest, Multipart, Request, multipart::Field},
 };
 use futures_util::Stream;
-use kinora_domain::{BlobHash, Member, Model, Source};
+use kinora_domain::{BlobHash, Member, Source};
 use kinora_media::{MediaKind, chain};
 use kinora_store::{StoreError, blobs::Blobs};
 use kinora_worker::media_kind;
 use sha2::{Digest, Sha256};
 
 use super::{
-    members::{Members, decimal, read_draft, uploaded},
+    members::{INPUT_REFERENCE, Members, Read, decimal, read_members, uploaded},
     payload::{self, PartContent},
-    request::{FieldError, ParsedBody, Upload, WireError, too_large},
+    request::{Endpoint, FieldError, ParsedBody, Upload, WireError, too_large},
 };
 
 /// The most parts of a body.
@@ -39,7 +39,7 @@ const UNREAD_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Reads a multipart body.
 pub(super) async fn read(
-    model: Model,
+    endpoint: Endpoint,
     request: Request,
     bytes_max: u64,
     blobs: &Blobs,
@@ -59,7 +59,7 @@ pub(super) async fn read(
     })?;
 
     let parts = Reader {
-        model,
+        endpoint,
         multipart,
         intake,
         blobs,
@@ -68,10 +68,10 @@ pub(super) async fn read(
     }
     .read()
     .await?;
-    assemble(model, parts)
+    assemble(endpoint, parts)
 }
 
-fn assemble(model: Model, parts: BTreeMap<String, Vec<Part>>) -> Result<ParsedBody, WireError> {
+fn assemble(endpoint: Endpoint, parts: BTreeMap<String, Vec<Part>>) -> Result<ParsedBody, WireError> {
     let contents = parts
         .iter()
         .map(|(name, parts)| (name.clone(), parts.iter().map(Part::content).collect()));
@@ -81,7 +81,11 @@ fn assemble(model: Model, parts: BTreeMap<String, Vec<Part>>) -> Result<ParsedBo
         uploads: Vec::new(),
         problems: Vec::new(),
     };
-    let (draft, webhook_url) = read_draft(model, &mut members);
+    let Read {
+        draft,
+        webhook_url,
+        model_name,
+    } = read_members(endpoint, &mut members);
     if !members.problems.is_empty() {
         return Err(WireError::WrongTypes(members.problems));
     }
@@ -89,6 +93,7 @@ fn assemble(model: Model, parts: BTreeMap<String, Vec<Part>>) -> Result<ParsedBo
         draft,
         uploads: members.uploads,
         webhook_url,
+        model_name,
         payload_hash,
     })
 }
@@ -117,7 +122,7 @@ impl Part {
 
 /// Walks through the parts of a body.
 struct Reader<'a> {
-    model: Model,
+    endpoint: Endpoint,
     multipart: Multipart,
     intake: Intake,
     blobs: &'a Blobs,
@@ -145,7 +150,7 @@ impl Reader<'_> {
             }
             let read = match self.refused {
                 Some(_) => discard(&mut field, &self.intake).await.map(|_| None),
-                None => read_part(self.model, &mut field, &self.intake, self.blobs).await,
+                None => read_part(self.endpoint, &mut field, &self.intake, self.blobs).await,
             };
             match read {
                 Ok(Some((name, part))) => self.parts.entry(name).or_default().push(part),
@@ -174,7 +179,7 @@ enum Refusal {
 
 /// A part with its name; `None` for the empty file of a form's untouched file field.
 async fn read_part(
-    model: Model,
+    endpoint: Endpoint,
     field: &mut Field<'_>,
     intake: &Intake,
     blobs: &Blobs,
@@ -190,7 +195,7 @@ async fn read_part(
     }
     let untouched = field.file_name().is_some_and(str::is_empty);
     let file_name = clean_file_name(field.file_name().unwrap_or_default());
-    let kind = file_member(model, &name);
+    let kind = file_member(endpoint, &name);
     let (blob, bytes) = match kind {
         Some(kind) => keep_file(&name, kind, field, intake, blobs).await?,
         None => discard(field, intake).await?,
@@ -285,7 +290,7 @@ async fn next_chunk(field: &mut Field<'_>, intake: &Intake) -> Result<Option<Byt
 }
 
 /// The kind of file a part of this name may be, if it may be one.
-fn file_member(model: Model, name: &str) -> Option<MediaKind> {
+fn file_member(endpoint: Endpoint, name: &str) -> Option<MediaKind> {
     const ALL: [Member; 7] = [
         Member::Image,
         Member::EndImage,
@@ -296,9 +301,10 @@ fn file_member(model: Model, name: &str) -> Option<MediaKind> {
         Member::Audio,
     ];
     const EDIT: [Member; 2] = [Member::Video, Member::ReferenceImage];
-    let members = match model {
-        Model::WanVideo => ALL.as_slice(),
-        Model::WanEdit => &EDIT,
+    let members = match endpoint {
+        Endpoint::WanVideo => ALL.as_slice(),
+        Endpoint::WanEdit => &EDIT,
+        Endpoint::OpenAiVideos => return (name == INPUT_REFERENCE).then(|| media_kind(Member::Image)),
     };
     members
         .iter()
@@ -339,7 +345,7 @@ impl MultipartMembers {
     fn take_one(&mut self, name: &str) -> Option<Part> {
         let mut parts = self.take(name);
         if parts.len() > 1 {
-            return self.refuse(name, format!("is sent {} times; one part is taken", parts.len()));
+            return self.mistyped(name, format!("is sent {} times; one part is taken", parts.len()));
         }
         parts.pop()
     }
@@ -347,11 +353,11 @@ impl MultipartMembers {
     fn take_text(&mut self, name: &str) -> Option<String> {
         match self.take_one(name)? {
             Part::Text(text) => Some(text),
-            Part::File(_) => self.refuse(name, "is a file; a text part is taken".to_owned()),
+            Part::File(_) => self.mistyped(name, "is a file; a text part is taken".to_owned()),
         }
     }
 
-    fn refuse<T>(&mut self, field: &str, message: String) -> Option<T> {
+    fn mistyped<T>(&mut self, field: &str, message: String) -> Option<T> {
         self.problems.push(FieldError {
             field: field.to_owned(),
             message,
@@ -371,13 +377,19 @@ impl MultipartMembers {
                 Some(uploaded(blob, file_name))
             }
             Part::File(FilePart { kept: false, .. }) => {
-                self.refuse(&member.to_string(), "is a file; a text part is taken".to_owned())
+                self.mistyped(&member.to_string(), "is a file; a text part is taken".to_owned())
             }
         }
     }
 }
 
 impl Members for MultipartMembers {
+    fn refuse(&mut self, name: &str, message: String) {
+        if self.problems.iter().all(|problem| problem.field != name) {
+            let _: Option<()> = self.mistyped(name, message);
+        }
+    }
+
     fn text(&mut self, name: &'static str) -> Option<String> {
         self.take_text(name)
     }
@@ -386,7 +398,7 @@ impl Members for MultipartMembers {
         match self.take_text(name)?.as_str() {
             "true" => Some(true),
             "false" => Some(false),
-            text => self.refuse(
+            text => self.mistyped(
                 name,
                 format!("is the text {:?}; true or false is taken", shown(text)),
             ),
@@ -397,7 +409,7 @@ impl Members for MultipartMembers {
         let text = self.take_text(name)?;
         match decimal(&text) {
             Some(number) => Some(number),
-            None => self.refuse(
+            None => self.mistyped(
                 name,
                 format!("is the text {:?}; an integer is taken", shown(&text)),
             ),
@@ -411,6 +423,28 @@ impl Members for MultipartMembers {
     fn medium(&mut self, member: Member) -> Option<Source> {
         let part = self.take_one(member.name())?;
         self.source(member, part)
+    }
+
+    fn reference(&mut self, name: &'static str, member: Member) -> Option<Source> {
+        if self.take_one(&format!("{name}[file_id]")).is_some() {
+            self.refuse(
+                name,
+                format!("names a file_id; a file is taken, or {name}[image_url]"),
+            );
+            return None;
+        }
+        let url = self.take_text(&format!("{name}[image_url]"));
+        match (self.take_one(name), url) {
+            (None, url) => url.map(Source::Url),
+            (Some(Part::Text(_)), _) => {
+                self.mistyped(name, format!("is a text; a file is taken, or {name}[image_url]"))
+            }
+            (Some(Part::File(_)), Some(_)) => self.mistyped(
+                name,
+                format!("is sent as a file and as {name}[image_url]; one is taken"),
+            ),
+            (Some(part @ Part::File(_)), None) => self.source(member, part),
+        }
     }
 
     fn media(&mut self, member: fn(usize) -> Member) -> Vec<Source> {

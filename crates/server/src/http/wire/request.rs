@@ -18,6 +18,27 @@ use utoipa::ToSchema;
 
 use super::{json, json::JsonMembers, multipart};
 
+/// Where a body was posted to, which decides its members.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// The endpoint that has all four workflows, its stream and its quote.
+    WanVideo,
+    /// The edit endpoint and its stream.
+    WanEdit,
+    /// `/v1/videos`.
+    OpenAiVideos,
+}
+
+impl Endpoint {
+    /// The model that a generation posted there is of.
+    pub fn model(self) -> Model {
+        match self {
+            Endpoint::WanVideo | Endpoint::OpenAiVideos => Model::WanVideo,
+            Endpoint::WanEdit => Model::WanEdit,
+        }
+    }
+}
+
 /// A create body, right in its types.
 #[derive(Debug)]
 pub struct ParsedBody {
@@ -27,6 +48,8 @@ pub struct ParsedBody {
     pub uploads: Vec<Upload>,
     /// Where the client wants to be told.
     pub webhook_url: Option<String>,
+    /// The model it names, on the endpoint whose path does not.
+    pub model_name: Option<String>,
     /// By which two requests under one idempotency key are compared.
     pub payload_hash: [u8; 32],
 }
@@ -83,7 +106,7 @@ pub struct FieldError {
 
 /// Reads the body of a creating request.
 pub async fn read(
-    model: Model,
+    endpoint: Endpoint,
     request: Request,
     limits: &BodyLimits,
     blobs: &Blobs,
@@ -100,9 +123,9 @@ pub async fn read(
     }
     let reading = async {
         match form {
-            Form::Json => json::read(model, body, bytes_max).await,
+            Form::Json => json::read(endpoint, body, bytes_max).await,
             Form::Multipart => {
-                multipart::read(model, Request::from_parts(parts, body), bytes_max, blobs).await
+                multipart::read(endpoint, Request::from_parts(parts, body), bytes_max, blobs).await
             }
         }
     };

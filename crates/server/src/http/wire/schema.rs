@@ -478,7 +478,8 @@ fn described(object: ObjectBuilder, doc: &str, null: Null, default: Option<Value
     }
 }
 
-fn or_null(schema: impl Into<RefOr<Schema>>) -> AnyOfBuilder {
+/// A schema or null.
+pub(super) fn or_null(schema: impl Into<RefOr<Schema>>) -> AnyOfBuilder {
     AnyOfBuilder::new()
         .item(schema)
         .item(Object::with_type(Type::Null))
@@ -586,6 +587,17 @@ pub fn generation_id() -> Schema {
 /// A text or null.
 pub(super) fn nullable_text() -> Schema {
     or_null(Schema::from(string())).into()
+}
+
+/// A moment in seconds since 1970, or null.
+pub(super) fn nullable_unix_seconds() -> Schema {
+    let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
+    or_null(Schema::from(seconds)).into()
+}
+
+/// Nothing else than null.
+pub(super) fn null() -> Schema {
+    Object::with_type(Type::Null).into()
 }
 
 /// A result or null.

@@ -38,7 +38,7 @@ fn request(body: Body) -> Request {
         .expect("a request")
 }
 
-async fn read_bytes(disk: &Disk, model: Model, body: Vec<u8>) -> Result<ParsedBody, WireError> {
+async fn read_bytes(disk: &Disk, endpoint: Endpoint, body: Vec<u8>) -> Result<ParsedBody, WireError> {
     // In pieces, as a network would bring it.
     let pieces: Vec<_> = body
         .chunks(1000)
@@ -50,7 +50,7 @@ async fn read_bytes(disk: &Disk, model: Model, body: Vec<u8>) -> Result<ParsedBo
         multipart_bytes_max: 64 * MB as u64,
         timeout: Duration::from_secs(20),
     };
-    request::read(model, request(body), &limits, &disk.blobs).await
+    request::read(endpoint, request(body), &limits, &disk.blobs).await
 }
 
 /// A body of parts given by the rest of their Content-Disposition, further headers, and content.
@@ -68,7 +68,7 @@ fn body(parts: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 async fn draft(disk: &Disk, parts: &[(&str, &[u8])]) -> Draft {
-    match read_bytes(disk, Model::WanVideo, body(parts)).await {
+    match read_bytes(disk, Endpoint::WanVideo, body(parts)).await {
         Ok(parsed) => parsed.draft,
         Err(error) => panic!("{parts:?} is refused: {error:?}"),
     }
@@ -115,7 +115,7 @@ async fn files_become_blobs_in_their_order() {
         ("name=\"video_refs\"; filename=\"../../etc/c.mp4\"", b"c"),
         ("name=\"prompt\"", b"x"),
     ];
-    let parsed = read_bytes(&disk, Model::WanVideo, body(parts))
+    let parsed = read_bytes(&disk, Endpoint::WanVideo, body(parts))
         .await
         .expect("taken");
     let shown: Vec<String> = parsed
@@ -179,7 +179,7 @@ async fn wrong_types_are_reported_together() {
         assert_eq!(found, expected);
     };
     check(
-        Model::WanVideo,
+        Endpoint::WanVideo,
         &[
             ("name=\"seed\"", b"five"),
             ("name=\"duration\"", b"5.5"),
@@ -201,13 +201,13 @@ async fn wrong_types_are_reported_together() {
     )
     .await;
     check(
-        Model::WanEdit,
+        Endpoint::WanEdit,
         &[("name=\"n\"", b"two")],
         &[("n", "is the text \"two\"; an integer is taken")],
     )
     .await;
     check(
-        Model::WanVideo,
+        Endpoint::WanVideo,
         &[("name=\"prompt\"", b"\xff\xfe")],
         &[("prompt", "is not UTF-8 text")],
     )
@@ -218,7 +218,7 @@ async fn wrong_types_are_reported_together() {
 async fn files_of_unknown_members_are_ignored() {
     let disk = Disk::new();
     let file: (&str, &[u8]) = ("name=\"image_url\"; filename=\"a.png\"", b"a");
-    let parsed = read_bytes(&disk, Model::WanEdit, body(&[file]))
+    let parsed = read_bytes(&disk, Endpoint::WanEdit, body(&[file]))
         .await
         .expect("taken");
     assert!(parsed.uploads.is_empty());
@@ -229,7 +229,7 @@ async fn files_of_unknown_members_are_ignored() {
 async fn what_is_over_a_limit_is_too_large() {
     let disk = Disk::new();
     let check = async |parts: &[(&str, &[u8])], expected: Option<&str>| {
-        match (read_bytes(&disk, Model::WanVideo, body(parts)).await, expected) {
+        match (read_bytes(&disk, Endpoint::WanVideo, body(parts)).await, expected) {
             (Ok(_), None) => {}
             (Err(WireError::TooLarge(message)), Some(word)) => {
                 assert!(message.contains(word), "{message}")
@@ -281,7 +281,7 @@ async fn endless_headers_are_not_gathered() {
     ] {
         let mut endless = start.as_bytes().to_vec();
         endless.resize(5 * MB, b'x');
-        let found = read_bytes(&disk, Model::WanVideo, endless).await.map(|_| ());
+        let found = read_bytes(&disk, Endpoint::WanVideo, endless).await.map(|_| ());
         assert!(
             matches!(&found, Err(WireError::TooLarge(message)) if message.contains("headers")),
             "{found:?}"
@@ -297,7 +297,7 @@ async fn broken_bodies_are_malformed() {
         ("name=\"image_url\"; filename=\"a\"", b"y"),
     ]);
     let check = async |bytes: Vec<u8>| {
-        let found = read_bytes(&disk, Model::WanVideo, bytes.clone())
+        let found = read_bytes(&disk, Endpoint::WanVideo, bytes.clone())
             .await
             .map(|_| ());
         assert!(
@@ -321,7 +321,7 @@ async fn a_boundary_is_needed() {
     let mut request = request(Body::empty());
     let kind = "multipart/form-data".parse().expect("a header value");
     request.headers_mut().insert("content-type", kind);
-    let found = read(Model::WanVideo, request, 1000, &disk.blobs)
+    let found = read(Endpoint::WanVideo, request, 1000, &disk.blobs)
         .await
         .map(|_| ());
     assert!(matches!(found, Err(WireError::Malformed(_))), "{found:?}");
@@ -341,7 +341,7 @@ async fn slow_bodies_end_in_time() {
         timeout: Duration::from_millis(50),
     };
     let found = request::read(
-        Model::WanVideo,
+        Endpoint::WanVideo,
         request(Body::from_stream(stream)),
         &limits,
         &disk.blobs,
@@ -356,7 +356,7 @@ async fn slow_bodies_end_in_time() {
 async fn the_same_parts_are_the_same_payload() {
     let disk = Disk::new();
     let hash = async |parts: &[(&str, &[u8])]| {
-        read_bytes(&disk, Model::WanVideo, body(parts))
+        read_bytes(&disk, Endpoint::WanVideo, body(parts))
             .await
             .expect("taken")
             .payload_hash

@@ -1,9 +1,11 @@
 //! The rules that tools rely on when they read the create schemas.
 
-use kinora_domain::Model;
-
 use super::*;
-use crate::http::wire::members::{Names, read_draft};
+use crate::http::wire::{
+    members::{Names, read_members},
+    request::Endpoint,
+    video::{CreateVideo, sizes},
+};
 
 fn schema<T: PartialSchema>() -> Value {
     serde_json::to_value(T::schema()).expect("a schema")
@@ -11,9 +13,9 @@ fn schema<T: PartialSchema>() -> Value {
 
 #[test]
 fn names_are_those_that_are_read() {
-    let check = |model, schema: Value| {
+    let check = |endpoint, schema: Value| {
         let mut names = Names::default();
-        read_draft(model, &mut names);
+        read_members(endpoint, &mut names);
         let documented: Vec<&String> = schema["properties"]
             .as_object()
             .expect("properties")
@@ -25,10 +27,11 @@ fn names_are_those_that_are_read() {
         expected.sort_unstable();
         assert_eq!(expected, read);
     };
-    check(Model::WanVideo, schema::<CreateGeneration>());
-    check(Model::WanVideo, schema::<CreateGenerationForm>());
-    check(Model::WanEdit, schema::<EditVideo>());
-    check(Model::WanEdit, schema::<EditVideoForm>());
+    check(Endpoint::WanVideo, schema::<CreateGeneration>());
+    check(Endpoint::WanVideo, schema::<CreateGenerationForm>());
+    check(Endpoint::WanEdit, schema::<EditVideo>());
+    check(Endpoint::WanEdit, schema::<EditVideoForm>());
+    check(Endpoint::OpenAiVideos, schema::<CreateVideo>());
 }
 
 #[test]
@@ -163,4 +166,27 @@ fn values_are_bounded() {
         check(&file["anyOf"][0], json!({"type": "string", "format": "binary"}));
         check(&file["anyOf"][1], json!({"type": "string", "format": "uri"}));
     }
+}
+
+#[test]
+fn sizes_are_the_named_ones() {
+    let names: Vec<String> = sizes().map(|(name, ..)| name).collect();
+    let expected = [
+        "1280x720",
+        "720x1280",
+        "960x960",
+        "1104x832",
+        "832x1104",
+        "1920x1080",
+        "1080x1920",
+        "1440x1440",
+        "1648x1248",
+        "1248x1648",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(
+        schema::<CreateVideo>()["properties"]["size"]["enum"],
+        json!(expected)
+    );
+    assert_eq!(schema::<CreateVideo>()["required"], json!(["prompt"]));
 }
