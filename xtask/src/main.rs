@@ -4,10 +4,12 @@
 //! What the verbs start (the server, the tests, schemathesis) is left to those programs.
 
 mod bench_service;
+mod clients;
 mod demo;
 mod eval;
 mod failure;
 mod http;
+mod npm;
 mod openapi;
 mod parity;
 mod run;
@@ -60,6 +62,12 @@ enum Verb {
     Schemathesis,
     /// Build the pages of studio/ anew.
     Studio,
+    /// Write the generated part of clients/ anew, from docs/openapi.json.
+    Clients {
+        /// Try the clients against a freshly started server instead.
+        #[arg(long)]
+        test: bool,
+    },
 }
 
 #[derive(Subcommand)]
@@ -104,6 +112,8 @@ fn main() -> ExitCode {
         Verb::Parity { seeds } => parity::run(&seeds),
         Verb::Schemathesis => setup::for_schemathesis().and_then(|()| schemathesis::run()),
         Verb::Studio => studio::run(),
+        Verb::Clients { test: false } => clients::generate::run(),
+        Verb::Clients { test: true } => test::clients_alone(),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,8 +8,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::clients;
 use crate::failure::Outcome;
-use crate::run::{cargo, program, read, root, succeed, target, venv_bin, works};
+use crate::run::{cargo, program, read, root, succeed, target, works};
 
 /// Everything that `cargo xtask test` starts.
 pub(crate) fn for_tests() -> Outcome {
@@ -17,6 +18,7 @@ pub(crate) fn for_tests() -> Outcome {
     ffmpeg()?;
     cargo_companions()?;
     for_schemathesis()?;
+    for_clients()?;
     node()?;
     chromium()?;
     println!("Everything is in place.");
@@ -31,6 +33,11 @@ pub(crate) fn for_demo() -> Outcome {
 /// schemathesis with everything below it, in the versions and with the hashes of requirements.txt.
 pub(crate) fn for_schemathesis() -> Outcome {
     install_into_venv("requirements.txt")
+}
+
+/// What the tests of the clients need from Python. What they need from npm is installed beside them.
+pub(crate) fn for_clients() -> Outcome {
+    install_packages(&clients::venv(), &root().join("clients/tests/requirements.txt"))
 }
 
 /// rustfmt and clippy belong to the toolchain, yet a minimal profile leaves them out.
@@ -133,14 +140,19 @@ fn cargo_companions() -> Outcome {
     Ok(())
 }
 
-/// Installs a list of pinned, hashed packages. A copy of the list remembers that this has been done.
+/// Installs a list of pinned, hashed packages beside the other tools.
 fn install_into_venv(list: &str) -> Outcome {
-    let done = target().join("venv").join(list);
-    let text = read_list(list)?;
+    install_packages(&target().join("venv"), &list_path(list))
+}
+
+/// Installs a list of pinned, hashed packages. A copy of the list remembers that this has been done.
+fn install_packages(venv: &Path, list: &Path) -> Outcome {
+    let done = venv.join(list.file_name().unwrap_or_default());
+    let text = read_file(list)?;
     if fs::read_to_string(&done).is_ok_and(|installed| installed == text) {
         return Ok(());
     }
-    let mut pip = pip()?;
+    let mut pip = pip(venv)?;
     // Only wheels: an install that would compile is better refused than waited for.
     pip.args([
         "install",
@@ -150,7 +162,7 @@ fn install_into_venv(list: &str) -> Outcome {
         "--only-binary",
         ":all:",
     ]);
-    succeed(pip.arg("--requirement").arg(list_path(list)))?;
+    succeed(pip.arg("--requirement").arg(list))?;
     fs::write(&done, text).map_err(|source| format!("cannot write {}: {source}", done.display()).into())
 }
 
@@ -159,14 +171,18 @@ fn list_path(list: &str) -> PathBuf {
 }
 
 fn read_list(list: &str) -> Outcome<String> {
-    fs::read_to_string(list_path(list)).map_err(|source| format!("cannot read {list}: {source}").into())
+    read_file(&list_path(list))
 }
 
-/// pip for target/venv, which is made where it is missing.
-fn pip() -> Outcome<Command> {
-    let inside = venv_bin().join("python");
+fn read_file(path: &Path) -> Outcome<String> {
+    fs::read_to_string(path).map_err(|source| format!("cannot read {}: {source}", path.display()).into())
+}
+
+/// pip for a virtual environment, which is made where it is missing.
+fn pip(venv: &Path) -> Outcome<Command> {
+    let inside = venv.join("bin/python");
     if !works(program(&inside).args(["-c", "import pip"])) {
-        make_venv(&target().join("venv"))?;
+        make_venv(venv)?;
     }
     let mut command = program(&inside);
     command.args(["-m", "pip"]);

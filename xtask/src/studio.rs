@@ -2,12 +2,14 @@
 //! built without Node. For `cargo xtask test`: whether that is still what the sources build to, and the pages in a
 //! real browser before a real server.
 
-use std::fs;
 use std::process::Command;
 
 use crate::failure::Outcome;
-use crate::run::{cargo, program, root, succeed, target};
+use crate::npm;
+use crate::run::{cargo, succeed, target};
 use crate::setup;
+
+const FOLDER: &str = "studio";
 
 /// Builds the pages, packs them, and writes the table by which the server knows them.
 pub(crate) fn run() -> Outcome {
@@ -34,21 +36,10 @@ pub(crate) fn browser_tests() -> Outcome<Command> {
     Ok(tests)
 }
 
-/// What the lock names, in exactly these versions. A copy of the lock remembers that this has been done.
 fn install() -> Outcome {
-    let lock = root().join("studio/package-lock.json");
-    let done = root().join("studio/node_modules/.installed-lock");
-    let text =
-        fs::read_to_string(&lock).map_err(|source| format!("cannot read {}: {source}", lock.display()))?;
-    if fs::read_to_string(&done).is_ok_and(|installed| installed == text) {
-        return Ok(());
-    }
-    succeed(npm().args(["ci", "--no-progress"]))?;
-    fs::write(&done, text).map_err(|source| format!("cannot write {}: {source}", done.display()).into())
+    npm::install(FOLDER)
 }
 
 fn npm() -> Command {
-    let mut command = program("npm");
-    command.current_dir(root().join("studio"));
-    command
+    npm::npm(FOLDER)
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::failure::Outcome;
 use crate::run::{cargo, read_and_show, stop_if_interrupted, succeed, target, works};
-use crate::{schemathesis, setup, studio, tidy};
+use crate::{clients, schemathesis, setup, studio, tidy};
 
 /// The steps in the order in which they run: the quick ones first.
 const STEPS: &[(&str, Step)] = &[
@@ -44,6 +44,7 @@ const STEPS: &[(&str, Step)] = &[
     ("tests", tests),
     ("documentation tests", documentation_tests),
     ("API against its description", api),
+    ("clients", clients),
     ("pages", pages),
 ];
 
@@ -157,11 +158,40 @@ fn pages() -> Outcome<Count> {
         return Ok(Count::ONE_SKIPPED);
     }
     let mut count = check_pages();
-    let (success, text) = read_and_show(&mut studio::browser_tests()?)?;
-    let tried = count_of_tap(&text);
-    count += tried;
+    count += reported(&mut studio::browser_tests()?, count_of_tap)?;
+    Ok(count)
+}
+
+/// The one step, for who works on the clients.
+pub(crate) fn clients_alone() -> Outcome {
+    setup::for_clients()?;
+    setup::node()?;
+    let count = clients()?;
+    println!("\n{}", count.sentence());
+    if count.failed == 0 { Ok(()) } else { Err("".into()) }
+}
+
+/// The programs that speak to a server, each against the same one.
+fn clients() -> Outcome<Count> {
+    let server = clients::server()?;
+    let mut count = reported(&mut clients::python_tests(&server)?, count_of_pytest)?;
+    match clients::node_tests(&server)? {
+        Ok(mut tests) => count += reported(&mut tests, count_of_tap)?,
+        Err(reason) => {
+            println!("LEFT OUT: {reason}.");
+            count += Count::ONE_SKIPPED;
+        }
+    }
+    server.stop()?;
+    Ok(count)
+}
+
+/// Runs a test runner that ends with a summary, and takes the count from there.
+fn reported(runner: &mut Command, count_of: fn(&str) -> Count) -> Outcome<Count> {
+    let (success, text) = read_and_show(runner)?;
+    let mut count = count_of(&text);
     // A runner that never came to its summary has not passed.
-    if tried.failed == 0 && (!success || tried.passed == 0) {
+    if count.failed == 0 && (!success || count.passed == 0) {
         count += Count::ONE_FAILED;
     }
     Ok(count)
@@ -259,6 +289,25 @@ fn count_of_tap(text: &str) -> Count {
     }
 }
 
+/// Reads the last line: `2 failed, 10 passed, 1 skipped, 1 error in 3.21s`.
+fn count_of_pytest(text: &str) -> Count {
+    let last = text
+        .lines()
+        .rev()
+        .find(|line| line.contains(" in "))
+        .unwrap_or_default();
+    let words: Vec<&str> = last.split([' ', ',']).filter(|word| !word.is_empty()).collect();
+    let before = |nouns: &[&str]| -> u64 {
+        let pairs = words.windows(2).filter(|pair| nouns.contains(&pair[1]));
+        pairs.filter_map(|pair| pair[0].parse::<u64>().ok()).sum()
+    };
+    Count {
+        passed: before(&["passed"]),
+        failed: before(&["failed", "error", "errors"]),
+        skipped: before(&["skipped", "deselected", "xfailed"]),
+    }
+}
+
 fn line(name: &str, count: Count, took: Duration) -> String {
     let verdict = match count {
         Count { failed: 1.., .. } => "FAILED",
@@ -278,7 +327,7 @@ fn line(name: &str, count: Count, took: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Count, count_of_junit, count_of_result_lines, count_of_tap};
+    use super::{Count, count_of_junit, count_of_pytest, count_of_result_lines, count_of_tap};
 
     #[test]
     fn counts_are_read_from_reports() {
@@ -333,6 +382,27 @@ mod tests {
             0,
         );
         check("3 passed; 4 failed", 0, 0, 0);
+    }
+
+    #[test]
+    fn counts_are_read_from_pytest() {
+        let check = |text, passed, failed, skipped| {
+            let expected = Count {
+                passed,
+                failed,
+                skipped,
+            };
+            assert_eq!(count_of_pytest(text), expected, "{text}");
+        };
+        check("....  [100%]\n12 passed in 10.51s\n", 12, 0, 0);
+        check(
+            "1 passed in a test\n2 failed, 3 passed, 1 skipped, 4 errors in 3.21s\n",
+            3,
+            6,
+            1,
+        );
+        check("no tests ran in 0.01s\n", 0, 0, 0);
+        check("", 0, 0, 0);
     }
 
     #[test]
