@@ -15,7 +15,20 @@ export const OPERATIONS = {
   stream_events: ["GET", "/generation/{id}/events"],
   list_generations: ["GET", "/generations"],
   list_running_generations: ["GET", "/generations/running"],
+  list_keys: ["GET", "/keys"],
+  create_key: ["POST", "/keys"],
+  revoke_key: ["DELETE", "/keys/{id}"],
   list_models: ["GET", "/models"],
+  list_webhooks: ["GET", "/webhooks"],
+  create_webhook: ["POST", "/webhooks"],
+  get_signing_secret: ["GET", "/webhooks/signing-secret"],
+  get_webhook: ["GET", "/webhooks/{id}"],
+  delete_webhook: ["DELETE", "/webhooks/{id}"],
+  change_webhook: ["PATCH", "/webhooks/{id}"],
+  list_webhook_deliveries: ["GET", "/webhooks/{id}/deliveries"],
+  retry_webhook_delivery: ["POST", "/webhooks/{id}/deliveries/{delivery_id}/retry"],
+  rotate_webhook_secret: ["POST", "/webhooks/{id}/rotate-secret"],
+  test_webhook: ["POST", "/webhooks/{id}/test"],
 } as const;
 
 /** Credits moved by an entry, by pool; negative takes away. */
@@ -38,6 +51,18 @@ export interface Breakdown {
   output_seconds: number;
   /** Clips. */
   n: number;
+}
+
+/** What of an endpoint is to be different; what is absent stays. */
+export interface ChangedEndpoint {
+  /** Where it is: https, public, without redirects. */
+  url?: string;
+  /** What it is told of; empty is everything. */
+  events?: ("task.created" | "task.started" | "task.completed" | "task.failed" | "task.canceled")[];
+  /** For people. */
+  description?: string;
+  /** Whether it is told anything. What was still to be told when it was disabled is told when it is enabled again. */
+  enabled?: boolean;
 }
 
 /** A clip to be made, by any of the four workflows. */
@@ -131,6 +156,30 @@ export interface CreditsView {
   held: Usage;
 }
 
+/** One page of an endpoint's deliveries, newest first. */
+export interface DeliveryList {
+  /** The deliveries. */
+  data: DeliveryView[];
+  /** Whether there are older ones. */
+  has_more: boolean;
+  next_cursor: string | null;
+}
+
+/** One event on its way to one endpoint. */
+export interface DeliveryView {
+  /** The id of a delivery: its `webhook-id`. */
+  id: string;
+  /** What it tells. */
+  type: string;
+  generation_id: string | null;
+  status: "pending" | "delivered" | "given_up" | "dropped";
+  /** When that happened of which it tells. */
+  created_at: string;
+  next_try_at: string | null;
+  /** What came of the tries so far. */
+  tries: TryView[];
+}
+
 /** The durations that a feature takes, in seconds. */
 export interface DurationView {
   /** The shortest; 0 keeps the length of the clip that is edited, and 1 is never taken. */
@@ -163,6 +212,31 @@ export interface EditVideo {
   n?: number;
   /** Where to announce this generation's events. */
   webhook_url?: string;
+}
+
+/** A workspace's endpoints, oldest first. */
+export interface EndpointList {
+  /** The endpoints. */
+  data: EndpointView[];
+}
+
+/** Where a workspace is told what becomes of its generations. */
+export interface EndpointView {
+  /** The id of a webhook endpoint. */
+  id: string;
+  /** Where it is. */
+  url: string;
+  /** What it is told of; empty is everything. */
+  events: ("task.created" | "task.started" | "task.completed" | "task.failed" | "task.canceled")[];
+  /** For people. */
+  description: string;
+  /** Whether it is told anything. */
+  enabled: boolean;
+  disabled_reason: string | null;
+  /** When it was made. */
+  created_at: string;
+  /** What signs deliveries, as Standard Webhooks writes secrets. */
+  secret?: string;
 }
 
 /** An engine that makes videos. */
@@ -332,6 +406,28 @@ export interface Input {
   n?: number;
 }
 
+/** A workspace's keys, oldest first, revoked ones included. */
+export interface KeyList {
+  /** The keys. */
+  data: KeyView[];
+}
+
+/** An API key. */
+export interface KeyView {
+  /** The id of an API key: its name, not its secret. */
+  id: string;
+  /** What people call it. */
+  name: string;
+  scope: "full" | "read";
+  /** Whether it is the one that asks. */
+  current: boolean;
+  /** When it was made. */
+  created_at: string;
+  revoked_at: string | null;
+  /** What clients send: shown when the key is made, and never again. */
+  key?: string;
+}
+
 /** One model. */
 export interface ModelView {
   /** Provider and model, as they stand in paths. */
@@ -354,6 +450,25 @@ export interface ModelsView {
   data: ModelView[];
 }
 
+/** An endpoint to be made. */
+export interface NewEndpoint {
+  /** Where it is: https, public, without redirects. */
+  url: string;
+  /** What it is told of; empty is everything. */
+  events?: ("task.created" | "task.started" | "task.completed" | "task.failed" | "task.canceled")[];
+  /** For people. */
+  description?: string;
+  /** Whether it is told anything; true unless it is said. */
+  enabled?: boolean;
+}
+
+/** A key to be made. */
+export interface NewKey {
+  /** What people call it. */
+  name: string;
+  scope?: "full" | "read";
+}
+
 /** The lower-case set, in the answer of the endpoint that has all four workflows. */
 export type PredictionStatus = "starting" | "processing" | "succeeded" | "failed" | "canceled";
 
@@ -369,6 +484,12 @@ export interface PriceView {
 
 /** The upper-case set, everywhere else. */
 export type QueueState = "IN_QUEUE" | "IN_PROGRESS" | "COMPLETED" | "FAILED" | "CANCELED";
+
+/** A delivery that was queued by hand. */
+export interface QueuedDelivery {
+  /** The id of a delivery: its `webhook-id`. */
+  id: string;
+}
 
 /** What a request would cost. */
 export interface QuoteView {
@@ -395,6 +516,25 @@ export interface RunningItem {
   usage: Usage;
   /** The input as it was understood. */
   input: Input;
+}
+
+/** What signs the deliveries to the `webhook_url` of requests. */
+export interface SigningSecretView {
+  /** What signs deliveries, as Standard Webhooks writes secrets. */
+  secret: string;
+}
+
+/** What came of one try. */
+export interface TryView {
+  /** When it was made. */
+  at: string;
+  status: number | null;
+  /** How long it took. */
+  latency_ms: number;
+  /** The first bytes of the answer. */
+  answer: string;
+  error: string | null;
+  next_try_at: string | null;
 }
 
 /** Where to go from a generation. */

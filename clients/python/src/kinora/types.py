@@ -20,7 +20,20 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "stream_events": ("GET", "/generation/{id}/events"),
     "list_generations": ("GET", "/generations"),
     "list_running_generations": ("GET", "/generations/running"),
+    "list_keys": ("GET", "/keys"),
+    "create_key": ("POST", "/keys"),
+    "revoke_key": ("DELETE", "/keys/{id}"),
     "list_models": ("GET", "/models"),
+    "list_webhooks": ("GET", "/webhooks"),
+    "create_webhook": ("POST", "/webhooks"),
+    "get_signing_secret": ("GET", "/webhooks/signing-secret"),
+    "get_webhook": ("GET", "/webhooks/{id}"),
+    "delete_webhook": ("DELETE", "/webhooks/{id}"),
+    "change_webhook": ("PATCH", "/webhooks/{id}"),
+    "list_webhook_deliveries": ("GET", "/webhooks/{id}/deliveries"),
+    "retry_webhook_delivery": ("POST", "/webhooks/{id}/deliveries/{delivery_id}/retry"),
+    "rotate_webhook_secret": ("POST", "/webhooks/{id}/rotate-secret"),
+    "test_webhook": ("POST", "/webhooks/{id}/test"),
 }
 
 PredictionStatus = Literal["starting", "processing", "succeeded", "failed", "canceled"]
@@ -52,6 +65,19 @@ class Breakdown(TypedDict):
     """Seconds of output."""
     n: int
     """Clips."""
+
+
+class ChangedEndpoint(TypedDict):
+    """What of an endpoint is to be different; what is absent stays."""
+
+    url: NotRequired[str]
+    """Where it is: https, public, without redirects."""
+    events: NotRequired[list[Literal["task.created", "task.started", "task.completed", "task.failed", "task.canceled"]]]
+    """What it is told of; empty is everything."""
+    description: NotRequired[str]
+    """For people."""
+    enabled: NotRequired[bool]
+    """Whether it is told anything. What was still to be told when it was disabled is told when it is enabled again."""
 
 
 class CreateGeneration(TypedDict):
@@ -149,6 +175,32 @@ class CreditsView(TypedDict):
     """What is set aside."""
 
 
+class DeliveryList(TypedDict):
+    """One page of an endpoint's deliveries, newest first."""
+
+    data: list[DeliveryView]
+    """The deliveries."""
+    has_more: bool
+    """Whether there are older ones."""
+    next_cursor: str | None
+
+
+class DeliveryView(TypedDict):
+    """One event on its way to one endpoint."""
+
+    id: str
+    """The id of a delivery: its `webhook-id`."""
+    type: str
+    """What it tells."""
+    generation_id: str | None
+    status: Literal["pending", "delivered", "given_up", "dropped"]
+    created_at: str
+    """When that happened of which it tells."""
+    next_try_at: str | None
+    tries: list[TryView]
+    """What came of the tries so far."""
+
+
 class DurationView(TypedDict):
     """The durations that a feature takes, in seconds."""
 
@@ -183,6 +235,33 @@ class EditVideo(TypedDict):
     """How many results to make; the price is multiplied by it."""
     webhook_url: NotRequired[str]
     """Where to announce this generation's events."""
+
+
+class EndpointList(TypedDict):
+    """A workspace's endpoints, oldest first."""
+
+    data: list[EndpointView]
+    """The endpoints."""
+
+
+class EndpointView(TypedDict):
+    """Where a workspace is told what becomes of its generations."""
+
+    id: str
+    """The id of a webhook endpoint."""
+    url: str
+    """Where it is."""
+    events: list[Literal["task.created", "task.started", "task.completed", "task.failed", "task.canceled"]]
+    """What it is told of; empty is everything."""
+    description: str
+    """For people."""
+    enabled: bool
+    """Whether it is told anything."""
+    disabled_reason: str | None
+    created_at: str
+    """When it was made."""
+    secret: NotRequired[str]
+    """What signs deliveries, as Standard Webhooks writes secrets."""
 
 
 class EngineView(TypedDict):
@@ -362,6 +441,30 @@ class Input(TypedDict):
     """How many clips are made, on the endpoint that asks for it."""
 
 
+class KeyList(TypedDict):
+    """A workspace's keys, oldest first, revoked ones included."""
+
+    data: list[KeyView]
+    """The keys."""
+
+
+class KeyView(TypedDict):
+    """An API key."""
+
+    id: str
+    """The id of an API key: its name, not its secret."""
+    name: str
+    """What people call it."""
+    scope: Literal["full", "read"]
+    current: bool
+    """Whether it is the one that asks."""
+    created_at: str
+    """When it was made."""
+    revoked_at: str | None
+    key: NotRequired[str]
+    """What clients send: shown when the key is made, and never again."""
+
+
 class ModelView(TypedDict):
     """One model."""
 
@@ -386,6 +489,27 @@ class ModelsView(TypedDict):
     """One entry a model."""
 
 
+class NewEndpoint(TypedDict):
+    """An endpoint to be made."""
+
+    url: str
+    """Where it is: https, public, without redirects."""
+    events: NotRequired[list[Literal["task.created", "task.started", "task.completed", "task.failed", "task.canceled"]]]
+    """What it is told of; empty is everything."""
+    description: NotRequired[str]
+    """For people."""
+    enabled: NotRequired[bool]
+    """Whether it is told anything; true unless it is said."""
+
+
+class NewKey(TypedDict):
+    """A key to be made."""
+
+    name: str
+    """What people call it."""
+    scope: NotRequired[Literal["full", "read"]]
+
+
 class PriceView(TypedDict):
     """The price of one feature at one resolution."""
 
@@ -395,6 +519,13 @@ class PriceView(TypedDict):
     """Credits for each second."""
     bills_input: bool
     """Whether seconds of input clips count too."""
+
+
+class QueuedDelivery(TypedDict):
+    """A delivery that was queued by hand."""
+
+    id: str
+    """The id of a delivery: its `webhook-id`."""
 
 
 class QuoteView(TypedDict):
@@ -424,6 +555,27 @@ class RunningItem(TypedDict):
     """The credits it holds."""
     input: Input
     """The input as it was understood."""
+
+
+class SigningSecretView(TypedDict):
+    """What signs the deliveries to the `webhook_url` of requests."""
+
+    secret: str
+    """What signs deliveries, as Standard Webhooks writes secrets."""
+
+
+class TryView(TypedDict):
+    """What came of one try."""
+
+    at: str
+    """When it was made."""
+    status: int | None
+    latency_ms: int
+    """How long it took."""
+    answer: str
+    """The first bytes of the answer."""
+    error: str | None
+    next_try_at: str | None
 
 
 class Urls(TypedDict):
