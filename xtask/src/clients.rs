@@ -1,8 +1,8 @@
-//! The programs that speak to Kinora: the clients in clients/, and others as their registries have them, against a really
-//! started server.
+//! The programs that speak to Kinora, against a really started server: the clients in clients/, `kinora mcp`, and others
+//! as their registries have them.
 //!
-//! The types of our own are made by [`generate`]; the tests are in clients/tests. Their Python packages have an environment of their own, because these and those of
-//! schemathesis do not agree on their versions.
+//! The types of our own are made by [`generate`]; the tests are in clients/tests. Their Python packages have an
+//! environment of their own, because these and those of schemathesis do not agree on their versions.
 
 pub(crate) mod generate;
 

@@ -275,6 +275,11 @@ pub fn api_key_of_environment() -> Option<String> {
     std::env::var("KINORA_API_KEY").ok().filter(|key| !key.is_empty())
 }
 
+/// The server that commands ask, where the person has put it into `KINORA_URL`.
+pub fn server_url_of_environment() -> Option<String> {
+    std::env::var("KINORA_URL").ok().filter(|url| !url.is_empty())
+}
+
 /// Far above what anyone grants, far below what sums could overflow at.
 const CREDITS_MAX: u64 = 1_000_000_000_000;
 

@@ -49,6 +49,11 @@ impl Failure {
         }
     }
 
+    /// What is to be said about it.
+    pub(crate) fn sentence(&self) -> &str {
+        &self.sentence
+    }
+
     /// Prints the sentence, if there is one, and gives the exit code.
     pub(super) fn tell(&self) -> ExitCode {
         if !self.sentence.is_empty() {

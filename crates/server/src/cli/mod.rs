@@ -10,11 +10,13 @@ use clap::{Args, Parser, Subcommand};
 use crate::config::{self, Config, Flag};
 
 mod accounts;
+mod client;
 mod credits;
 mod doctor;
 mod failure;
 mod generate;
 mod keys;
+mod mcp;
 mod models;
 mod openapi;
 mod print;
@@ -43,6 +45,8 @@ enum Verb {
     Worker(worker::Arguments),
     /// Make one video, here or on a server.
     Generate(Box<generate::Arguments>),
+    /// Offer a server's abilities as tools of the Model Context Protocol.
+    Mcp(mcp::Arguments),
     /// Checkpoints: list, show, check.
     #[command(subcommand)]
     Models(models::Verb),
@@ -101,6 +105,7 @@ pub fn run() -> ExitCode {
         Verb::Serve(arguments) => serve::run(&common, arguments),
         Verb::Worker(arguments) => worker::run(&common, arguments),
         Verb::Generate(arguments) => generate::run(&common, *arguments),
+        Verb::Mcp(arguments) => mcp::run(&common, arguments),
         Verb::Models(verb) => models::run(&common, verb),
         Verb::Key(verb) => keys::run(&common, verb),
         Verb::Account(verb) => accounts::run(&common, verb),

@@ -10,6 +10,7 @@ use kinora_domain::Violation;
 
 use super::{
     CommonArguments,
+    client::Medium,
     failure::{Failure, Outcome, failed},
     flag,
     print::print_line,
@@ -17,7 +18,7 @@ use super::{
 use crate::{config, logging};
 
 mod local;
-mod output;
+pub(super) mod output;
 mod progress;
 mod remote;
 
@@ -114,13 +115,6 @@ pub(super) struct Request {
     media: Vec<(&'static str, Medium)>,
 }
 
-/// A medium as a flag names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Medium {
-    Url(String),
-    File(PathBuf),
-}
-
 pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
     let config = common.load([
         flag("--engine", "engine.name", arguments.engine.as_deref()),
@@ -201,7 +195,7 @@ impl Request {
         let mut media = Vec::new();
         let mut add = |member: &'static str, given: Vec<String>| -> Outcome {
             for text in given {
-                media.push((member, Medium::read(member, &text)?));
+                media.push((member, read_medium(member, &text)?));
             }
             Ok(())
         };
@@ -227,21 +221,14 @@ impl Request {
     }
 }
 
-impl Medium {
-    fn read(member: &'static str, text: &str) -> Outcome<Medium> {
-        let lower = text.to_ascii_lowercase();
-        if lower.starts_with("http://") || lower.starts_with("https://") {
-            return Ok(Medium::Url(text.to_owned()));
-        }
-        let path = PathBuf::from(text);
-        if path.is_file() {
-            return Ok(Medium::File(path));
-        }
-        Err(Failure::refused(format!(
+/// The medium that a flag names.
+fn read_medium(member: &'static str, text: &str) -> Outcome<Medium> {
+    Medium::parse(text).ok_or_else(|| {
+        Failure::refused(format!(
             "{} {text:?} is neither a file nor an http or https URL",
             named(member)
-        )))
-    }
+        ))
+    })
 }
 
 /// Which flag stands for which member.
@@ -322,12 +309,12 @@ mod tests {
         let file = folder.path().join("a.png");
         std::fs::write(&file, "x").unwrap();
         assert_eq!(
-            Medium::read("image_url", file.to_str().unwrap()).unwrap(),
+            read_medium("image_url", file.to_str().unwrap()).unwrap(),
             Medium::File(file)
         );
         let url = "HTTPS://example.com/a.png";
         assert_eq!(
-            Medium::read("image_url", url).unwrap(),
+            read_medium("image_url", url).unwrap(),
             Medium::Url(url.to_owned())
         );
         for wrong in [
@@ -336,7 +323,7 @@ mod tests {
             "ftp://example.com/a.png",
             folder.path().to_str().unwrap(),
         ] {
-            assert!(Medium::read("image_url", wrong).is_err(), "{wrong}");
+            assert!(read_medium("image_url", wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::super::failure::{Failure, Outcome, failed};
 
 /// A folder beside the place of the video, where it grows; dropped, with all that is in it, whatever happens.
-pub(super) struct Output {
+pub(in crate::cli) struct Output {
     folder: TempDir,
     target: Target,
 }
@@ -26,7 +26,7 @@ enum Target {
 
 impl Output {
     /// On the same disk as the video's place, so that moving it there is one step.
-    pub(super) fn create(given: Option<PathBuf>, seed: Seed) -> Outcome<Output> {
+    pub(in crate::cli) fn create(given: Option<PathBuf>, seed: Seed) -> Outcome<Output> {
         let target = match given {
             Some(path) => Target::Given(path),
             None => Target::OfSeed(PathBuf::from(format!("kinora-{}.mp4", seed.get()))),
@@ -41,17 +41,17 @@ impl Output {
     }
 
     /// For files on the way.
-    pub(super) fn scratch(&self) -> &Path {
+    pub(in crate::cli) fn scratch(&self) -> &Path {
         self.folder.path()
     }
 
     /// Where the video is written meanwhile.
-    pub(super) fn part(&self) -> PathBuf {
+    pub(in crate::cli) fn part(&self) -> PathBuf {
         self.folder.path().join("clip.mp4")
     }
 
     /// The video is complete: moves it to its place.
-    pub(super) fn keep(self) -> Outcome<PathBuf> {
+    pub(in crate::cli) fn keep(self) -> Outcome<PathBuf> {
         let place = match &self.target {
             Target::Given(path) => path.clone(),
             Target::OfSeed(first) => claim_free_name(first)?,
@@ -70,7 +70,7 @@ impl Target {
 }
 
 /// The folder that a file is in.
-pub(super) fn folder_of(path: &Path) -> &Path {
+pub(in crate::cli) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         Some(_) | None => Path::new("."),
