@@ -177,6 +177,35 @@ test("what passes is tried again", async () => {
   close();
 });
 
+test("what a server sends is believed", async () => {
+  const told = [];
+  const receiver = createServer(async (request, response) => {
+    const chunks = [];
+    for await (const chunk of request) chunks.push(chunk);
+    told.push([Buffer.concat(chunks), request.headers]);
+    response.writeHead(204).end();
+  });
+  await new Promise((done) => receiver.listen(0, "127.0.0.1", done));
+  const webhook_url = `http://127.0.0.1:${receiver.address().port}/`;
+  const { id } = await client.create({ prompt: "tell me", webhook_url, ...SHORT });
+  await client.cancel(id);
+  const secret = await client.signingSecret();
+  const seen = new Set();
+  for (let tries = 0; !seen.has("task.canceled"); tries += 1) {
+    assert.ok(tries < 300, `told of ${[...seen]}`);
+    for (const [body, headers] of told.splice(0)) {
+      const event = await verifyWebhook(body, headers, secret);
+      assert.equal(event.prediction.id, id);
+      seen.add(event.type);
+      await assert.rejects(verifyWebhook(`${body} `, headers, secret), SignatureError);
+    }
+    await sleep(100);
+  }
+  assert.ok(seen.has("task.created"));
+  receiver.closeAllConnections();
+  receiver.close();
+});
+
 test("webhooks", async () => {
   const [secret, nowS] = [Buffer.alloc(32, "k"), 1_800_000_000];
   const text = `whsec_${secret.toString("base64")}`;

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import queue
 import subprocess
 import sys
 import threading
@@ -200,6 +201,40 @@ def test_what_passes_is_tried_again(unreliable: str) -> None:
     with pytest.raises(kinora.NotFoundError):
         Kinora(unreliable, "key", retries=3).get("gen_1")
     assert Unreliable.answers == []
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Keeps what it is told."""
+
+    told: queue.Queue[tuple[bytes, dict[str, str]]] = queue.Queue()
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(204)
+        self.end_headers()
+        type(self).told.put((body, dict(self.headers)))
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_what_a_server_sends_is_believed(client: Kinora) -> None:
+    receiver = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=receiver.serve_forever, daemon=True).start()
+    created = client.create(
+        prompt="tell me", webhook_url=f"http://127.0.0.1:{receiver.server_port}/", **SHORT
+    )
+    client.cancel(created["id"])
+    secret, seen = client.signing_secret(), set()
+    while "task.canceled" not in seen:
+        body, headers = Receiver.told.get(timeout=30)
+        event = verify_webhook(body, headers, secret)
+        assert event["prediction"]["id"] == created["id"]
+        seen.add(event["type"])
+        with pytest.raises(kinora.SignatureError):
+            verify_webhook(body.replace(b"task.", b"tusk."), headers, secret)
+    assert "task.created" in seen
+    receiver.shutdown()
 
 
 def signed(secret: bytes, body: bytes, sent: int, webhook_id: str = "msg_1") -> dict[str, str]:

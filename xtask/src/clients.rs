@@ -21,6 +21,7 @@ const SETTINGS: &[(&str, &str)] = &[
     // The clips are looked at by programs only.
     ("KINORA_MEDIA__ENCODER_PRESET", "superfast"),
     ("KINORA_VIDEOS_API__MODEL_ALIASES", "sora-2"),
+    ("KINORA_WEBHOOKS__ALLOW_HOSTS", "127.0.0.1"),
     ("KINORA_WORKER__SLOTS", "2"),
 ];
 

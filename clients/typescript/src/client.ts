@@ -16,6 +16,7 @@ import type {
   QueueState,
   QuoteView,
   RunningItem,
+  SigningSecretView,
 } from "./types.js";
 
 /** Files to send, by the member they stand for. In Node, `await openAsBlob(path)` of `node:fs` makes one of a path. */
@@ -279,6 +280,11 @@ export class Kinora {
   /** What the server offers, its limits and its prices. */
   async models(): Promise<ModelsView> {
     return await this.#json("list_models");
+  }
+
+  /** The secret that signs what is told to the `webhook_url` of a request, for `verifyWebhook`. */
+  async signingSecret(): Promise<string> {
+    return (await this.#json<SigningSecretView>("get_signing_secret")).secret;
   }
 
   // ---- how -------------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from .types import (
     QueueState,
     QuoteView,
     RunningItem,
+    SigningSecretView,
 )
 
 #: Files to send, by the member they stand for: `{"image_url": "first.png", "video_refs": ["a.mp4", "b.mp4"]}`.
@@ -245,6 +246,10 @@ class Kinora:
     def models(self) -> ModelsView:
         """What the server offers, its limits and its prices."""
         return cast(ModelsView, self._call("list_models"))
+
+    def signing_secret(self) -> str:
+        """The secret that signs what is told to the `webhook_url` of a request, for `verify_webhook`."""
+        return cast(SigningSecretView, self._call("get_signing_secret"))["secret"]
 
     # ---- how -----------------------------------------------------------------------------------------------
 
