@@ -1,10 +1,11 @@
 //! Offers: what an engine can do, and its limits, as published and as checked before money is held.
 
-use std::{fmt, str::FromStr};
+use std::{cell::RefCell, fmt, str::FromStr};
 
 use crate::{
     feature::Feature,
     frame_size::{AspectRatio, Resolution},
+    spec::{Draft, GenerationSpec, Member, Seed, SpecRules, Violation, Workflow},
 };
 
 /// A model of the wire: the resource a request is posted to.
@@ -84,6 +85,105 @@ impl Offer {
     }
 }
 
+/// The offers of an installation, and for each feature the order in which they are asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Catalog {
+    offers: Vec<Offer>,
+    routes: Vec<(Feature, Vec<OfferId>)>,
+}
+
+/// Where a generation goes next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextOffer {
+    /// The offer.
+    pub id: OfferId,
+    /// Whether the order has come to its end and begins again.
+    pub is_again: bool,
+}
+
+impl Catalog {
+    /// Offers that are asked in this order, whatever the feature.
+    pub fn new(offers: Vec<Offer>) -> Catalog {
+        let order: Vec<OfferId> = offers.iter().map(|offer| offer.id.clone()).collect();
+        Catalog::with_routes(offers, |_| order.clone())
+    }
+
+    /// Offers that are asked in the order that `route` gives for each feature. Names without an offer are passed over,
+    /// and so is an offer without the feature.
+    pub fn with_routes(offers: Vec<Offer>, route: impl Fn(Feature) -> Vec<OfferId>) -> Catalog {
+        let routes = Feature::ALL.map(|feature| (feature, route(feature))).into();
+        Catalog { offers, routes }
+    }
+
+    /// All of them.
+    pub fn offers(&self) -> &[Offer] {
+        &self.offers
+    }
+
+    /// Who may run a feature, in order, and its limits there.
+    pub fn of(&self, feature: Feature) -> impl Iterator<Item = (&OfferId, &FeatureOffer)> {
+        let route = self.routes.iter().filter(move |(routed, _)| *routed == feature);
+        route.flat_map(|(_, ids)| ids).filter_map(move |id| {
+            let offer = self.offers.iter().find(|offer| offer.id == *id)?;
+            Some((&offer.id, offer.feature(feature)?))
+        })
+    }
+
+    /// The spec of a draft, judged by the limits of the offers in their order until it lies within some, and the first
+    /// offer within whose limits it does: none where nobody has the feature, which is then judged by what is documented.
+    ///
+    /// Where it lies within none, what is told is what the nearest one lacks: that which refuses the fewest members, and
+    /// of several the first.
+    pub fn judge(
+        &self,
+        draft: &Draft,
+        url_problem: &dyn Fn(&str) -> Option<String>,
+        drawn_seed: Seed,
+    ) -> Result<(GenerationSpec, Option<OfferId>), Vec<Violation>> {
+        let mut nearest: Option<Vec<Violation>> = None;
+        let mut index = 0;
+        loop {
+            let asked = RefCell::new(None);
+            let rules = SpecRules {
+                offer: &|feature| {
+                    let (id, limits) = self.of(feature).nth(index)?;
+                    *asked.borrow_mut() = Some(id.clone());
+                    Some(limits.clone())
+                },
+                url_problem,
+                drawn_seed,
+            };
+            let judged = GenerationSpec::parse(draft.clone(), &rules);
+            match (judged, asked.into_inner()) {
+                (Ok(spec), Some(id)) => return Ok((spec, Some(id))),
+                // The order is at its end; nobody has the feature if that is its beginning, too.
+                (judged, None) => return nearest.map_or(judged.map(|spec| (spec, None)), Err),
+                (Err(found), Some(_)) => {
+                    if nearest.as_ref().is_none_or(|nearest| found.len() < nearest.len()) {
+                        nearest = Some(found);
+                    }
+                }
+            }
+            index += 1;
+        }
+    }
+
+    /// Who takes over a generation that `current` could not begin: the next that can make it, and after the last the first.
+    pub fn after(&self, spec: &GenerationSpec, current: &OfferId) -> Option<NextOffer> {
+        let able: Vec<&OfferId> = self
+            .of(spec.feature)
+            .filter(|(id, limits)| *id == current || limits.takes(spec))
+            .map(|(id, _)| id)
+            .collect();
+        let index = able.iter().position(|id| *id == current)?;
+        let next = able.get(index + 1).or_else(|| able.first())?;
+        (*next != current).then(|| NextOffer {
+            id: (*next).clone(),
+            is_again: index + 1 == able.len(),
+        })
+    }
+}
+
 /// What a clip starts from: finer than a feature, for not every engine does all of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Start {
@@ -125,6 +225,19 @@ impl Start {
             Start::ClipAndLastFrame => "clip-and-last-frame",
             Start::References => "references",
             Start::ClipToEdit => "clip-to-edit",
+        }
+    }
+
+    /// What a workflow starts from.
+    pub fn of(workflow: &Workflow) -> Start {
+        match workflow {
+            Workflow::Text { .. } => Start::Text,
+            Workflow::Image { .. } => Start::FirstFrame,
+            Workflow::FirstLast { .. } => Start::FirstAndLastFrame,
+            Workflow::Continuation { last: None, .. } => Start::Clip,
+            Workflow::Continuation { last: Some(_), .. } => Start::ClipAndLastFrame,
+            Workflow::Reference { .. } => Start::References,
+            Workflow::Edit { .. } => Start::ClipToEdit,
         }
     }
 
@@ -198,6 +311,36 @@ impl FeatureOffer {
             references_max: images + videos,
             audio_input: matches!(feature, Feature::TextImage | Feature::Frames),
         }
+    }
+}
+
+impl FeatureOffer {
+    /// Whether a spec lies within these limits. Judging a draft says more: what is beyond them, member by member.
+    pub fn takes(&self, spec: &GenerationSpec) -> bool {
+        let has_audio = spec
+            .workflow
+            .sources()
+            .iter()
+            .any(|(member, _)| *member == Member::Audio);
+        let (images, videos) = match &spec.workflow {
+            Workflow::Reference { images, videos, .. } => (images.len(), videos.len()),
+            Workflow::Edit { image, .. } => (usize::from(image.is_some()), 0),
+            Workflow::Text { .. }
+            | Workflow::Image { .. }
+            | Workflow::FirstLast { .. }
+            | Workflow::Continuation { .. } => (0, 0),
+        };
+        self.feature == spec.feature
+            && self.starts.contains(&Start::of(&spec.workflow))
+            && self.resolutions.contains(&spec.resolution)
+            && spec
+                .aspect_ratio
+                .is_none_or(|ratio| self.aspect_ratios.contains(&ratio))
+            && spec.duration_s <= self.duration_s_max
+            && images <= self.reference_images_max
+            && videos <= self.reference_videos_max
+            && images + videos <= self.references_max
+            && (self.audio_input || !has_audio)
     }
 }
 

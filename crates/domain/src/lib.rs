@@ -20,7 +20,7 @@ pub mod generation;
 pub mod ledger;
 pub mod webhook;
 
-pub use catalog::{FeatureOffer, Model, Offer, OfferId, Start};
+pub use catalog::{Catalog, FeatureOffer, Model, NextOffer, Offer, OfferId, Start};
 pub use credits::{Bucket, Credits, Split};
 pub use feature::Feature;
 pub use frame_size::{AspectRatio, FrameSize, Resolution};

@@ -4,7 +4,9 @@
 use std::{env, error::Error, fs, ops::ControlFlow, path::Path, path::PathBuf, time::Instant};
 
 use kinora_domain::{Draft, FrameSize, GenerationSpec, Seed, SpecRules};
-use kinora_engine::{ClipSink, Engine, FrameFormat, Inputs, SinkError, TestPattern, TestPatternOptions};
+use kinora_engine::{
+    ClipSink, Engine, FrameFormat, Inputs, Notebook, Publisher, SinkError, TestPattern, TestPatternOptions,
+};
 use kinora_media::{Toolbox, ToolboxOptions, sandbox::Launcher};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -34,6 +36,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             seed: spec.seed,
             media: Vec::new(),
             toolbox: toolbox.clone(),
+            notebook: Notebook::default(),
+            publisher: Publisher::default(),
+            folder: env::temp_dir(),
         };
         let mut sink = KeepOne::default();
         let start = Instant::now();

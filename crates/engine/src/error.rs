@@ -1,6 +1,6 @@
 //! How an engine fails, and what follows from it: whether another try may help, and what the client is told.
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
 use kinora_domain::{Failure, FailureCode, Member};
 use kinora_media::{MediaDefect, MediaFailure, MediaProblem};
@@ -28,15 +28,44 @@ pub enum EngineError {
         /// What the client may know of it, a sentence.
         message: String,
     },
-    /// The engine cannot work now; nothing is wrong with the request.
+    /// The request as a whole is beyond the engine, and it cannot be said by which member.
+    #[error("the engine refused the request: {detail}")]
+    Refused {
+        /// For the log.
+        detail: String,
+    },
+    /// The engine cannot work now; nothing is wrong with the request, and nothing of it was begun.
     #[error("the engine is unavailable: {detail}")]
     Unavailable {
         /// For the log.
         detail: String,
     },
-    /// The engine has too much to do.
-    #[error("the engine is overloaded")]
-    Overloaded,
+    /// The engine cannot work before somebody has repaired it; nothing of the request was begun.
+    #[error("the engine is out of order: {detail}")]
+    OutOfOrder {
+        /// For the log.
+        detail: String,
+    },
+    /// The engine has too much to do; nothing of the request was begun.
+    #[error("the engine is overloaded: {detail}")]
+    Overloaded {
+        /// For the log.
+        detail: String,
+        /// When it wants to be asked again, if it said so.
+        retry_after: Option<Duration>,
+    },
+    /// The work was handed to somebody else, and whether they have it cannot be told. A second try may be paid for twice.
+    #[error("it cannot be told whether the work was begun: {detail}")]
+    InDoubt {
+        /// For the log.
+        detail: String,
+    },
+    /// Whoever worked on it has lost it, for the time that has passed.
+    #[error("the work is lost: {detail}")]
+    Lost {
+        /// For the log.
+        detail: String,
+    },
     /// Decoding a medium failed on our side.
     #[error("decoding {member} failed")]
     DecodeInput {
@@ -83,14 +112,56 @@ impl EngineError {
     pub fn retryable(&self) -> bool {
         match self {
             EngineError::Unavailable { .. }
-            | EngineError::Overloaded
+            | EngineError::Overloaded { .. }
             | EngineError::DecodeInput { .. }
             | EngineError::HandOver(_)
             | EngineError::Interrupted { .. } => true,
             EngineError::Stopped
             | EngineError::InvalidInput { .. }
             | EngineError::ContentRejected { .. }
+            | EngineError::Refused { .. }
+            | EngineError::OutOfOrder { .. }
+            | EngineError::InDoubt { .. }
+            | EngineError::Lost { .. }
             | EngineError::Failed { .. } => false,
+        }
+    }
+
+    /// Whether another engine may take the request over: this one has begun nothing, and nothing is wrong with it.
+    pub fn passable(&self) -> bool {
+        match self {
+            EngineError::Unavailable { .. }
+            | EngineError::OutOfOrder { .. }
+            | EngineError::Overloaded { .. } => true,
+            EngineError::Stopped
+            | EngineError::InvalidInput { .. }
+            | EngineError::ContentRejected { .. }
+            | EngineError::Refused { .. }
+            | EngineError::InDoubt { .. }
+            | EngineError::Lost { .. }
+            | EngineError::DecodeInput { .. }
+            | EngineError::HandOver(_)
+            | EngineError::Interrupted { .. }
+            | EngineError::Failed { .. } => false,
+        }
+    }
+
+    /// How long the engine wants to be left alone, if it said so.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            EngineError::Overloaded { retry_after, .. } => *retry_after,
+            EngineError::Unavailable { .. }
+            | EngineError::OutOfOrder { .. }
+            | EngineError::Stopped
+            | EngineError::InvalidInput { .. }
+            | EngineError::ContentRejected { .. }
+            | EngineError::Refused { .. }
+            | EngineError::InDoubt { .. }
+            | EngineError::Lost { .. }
+            | EngineError::DecodeInput { .. }
+            | EngineError::HandOver(_)
+            | EngineError::Interrupted { .. }
+            | EngineError::Failed { .. } => None,
         }
     }
 
@@ -102,11 +173,26 @@ impl EngineError {
                 (FailureCode::InvalidInput, format!("{member} {message}."))
             }
             EngineError::ContentRejected { message } => (FailureCode::ContentRejected, message.clone()),
-            EngineError::Unavailable { .. } => (
+            EngineError::Refused { .. } => (
+                FailureCode::InvalidInput,
+                "The video engine did not take the request: a member, or the way they go together, is beyond it."
+                    .to_owned(),
+            ),
+            EngineError::Unavailable { .. } | EngineError::OutOfOrder { .. } => (
                 FailureCode::ProviderUnavailable,
                 "The video engine is not available now.".to_owned(),
             ),
-            EngineError::Overloaded => (
+            EngineError::InDoubt { .. } => (
+                FailureCode::ProviderUnavailable,
+                "The connection to the video engine was lost while the work was handed over. It is not handed over \
+                 a second time; nothing is charged."
+                    .to_owned(),
+            ),
+            EngineError::Lost { .. } => (
+                FailureCode::Timeout,
+                "The video engine did not finish in time.".to_owned(),
+            ),
+            EngineError::Overloaded { .. } => (
                 FailureCode::RateLimited,
                 "The video engine is overloaded.".to_owned(),
             ),
@@ -178,9 +264,42 @@ mod tests {
             )),
         );
         check(
-            EngineError::Overloaded,
+            EngineError::Overloaded {
+                detail: secret(),
+                retry_after: None,
+            },
             true,
             Some((FailureCode::RateLimited, "The video engine is overloaded.")),
+        );
+        check(
+            EngineError::OutOfOrder { detail: secret() },
+            false,
+            Some((
+                FailureCode::ProviderUnavailable,
+                "The video engine is not available now.",
+            )),
+        );
+        check(
+            EngineError::Refused { detail: secret() },
+            false,
+            Some((
+                FailureCode::InvalidInput,
+                "The video engine did not take the request: a member, or the way they go together, is beyond it.",
+            )),
+        );
+        check(
+            EngineError::InDoubt { detail: secret() },
+            false,
+            Some((
+                FailureCode::ProviderUnavailable,
+                "The connection to the video engine was lost while the work was handed over. It is not handed over \
+                 a second time; nothing is charged.",
+            )),
+        );
+        check(
+            EngineError::Lost { detail: secret() },
+            false,
+            Some((FailureCode::Timeout, "The video engine did not finish in time.")),
         );
         check(
             SinkError::Write(secret().into()).into(),

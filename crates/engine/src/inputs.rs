@@ -8,7 +8,7 @@ use kinora_media::{
     frames::{Fit, Fps, Frame, FrameReader, ReadOptions, decode_image},
 };
 
-use crate::error::EngineError;
+use crate::{error::EngineError, notebook::Notebook, publish::Publisher};
 
 /// The inputs of one clip, resolved: sizes and lengths are exact, media are measured local files.
 #[derive(Debug, Clone)]
@@ -24,6 +24,12 @@ pub struct Inputs {
     pub media: Vec<InputMedium>,
     /// Decodes them.
     pub toolbox: Toolbox,
+    /// What an earlier attempt at this clip has left behind, and where this one leaves something.
+    pub notebook: Notebook,
+    /// Shows media to others, for an engine that has others work for it.
+    pub publisher: Publisher,
+    /// A folder for files on the way; gone after the attempt.
+    pub folder: PathBuf,
 }
 
 impl Inputs {

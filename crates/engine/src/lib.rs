@@ -5,23 +5,37 @@
 //! it does not write the clip: sizes, frame rate, sound and the container are the business of whoever holds the
 //! other end of [`ClipSink`].
 //!
-//! In reading order: the trait here · [`inputs`]: what an engine is given · [`clip`]: what it gives back ·
-//! [`error`]: how it fails · [`wan_engine`]: our own engine · [`test_pattern`]: the one that needs no weights.
+//! In reading order: the trait here · [`inputs`]: what an engine is given · [`clip`]: what it gives back · [`error`]: how
+//! it fails · [`notebook`]: what one attempt leaves for the next · [`publish`]: how others get to see inputs
+//!
+//! The engines: [`wan_engine`]: our own · [`dashscope`], [`videos_api`]: others work, and [`upstream`] is what these
+//! share · [`test_pattern`]: the one that needs no weights · [`prompt`]: prompts rewritten and cut into shots, for all.
 
 use std::ops::ControlFlow;
 
 use kinora_domain::{GenerationSpec, Offer, Stage, Warning};
 
 pub mod clip;
+pub mod dashscope;
 pub mod error;
 pub mod inputs;
+pub mod notebook;
+pub mod prompt;
+pub mod publish;
 pub mod test_pattern;
+pub mod upstream;
+pub mod videos_api;
 pub mod wan_engine;
 
 pub use clip::{ClipSink, FrameFormat, SinkError};
+pub use dashscope::{DashScope, DashScopeOptions};
 pub use error::EngineError;
 pub use inputs::{InputMedium, Inputs, Part};
+pub use notebook::{NoteError, Notebook};
+pub use publish::{PublishError, Publisher};
 pub use test_pattern::{Fault, FaultKind, TestPattern, TestPatternOptions};
+pub use upstream::{OpenUpstreamError, Secret};
+pub use videos_api::{VideosApi, VideosApiOptions};
 pub use wan_engine::{OpenCheckpointError, WanEngine, WanOptions};
 
 /// Turns a spec and its inputs into a clip. Knows nothing of accounts, credits or HTTP.
@@ -33,14 +47,23 @@ pub trait Engine: Send {
     ///
     /// `observe` is told of every step and answers whether to go on; on `Break` the engine returns
     /// [`EngineError::Stopped`] as soon as it can, in any case within a second. The same spec, inputs and seed
-    /// give the same frames, on every attempt.
+    /// give the same frames, on every attempt; an engine that has others work for it goes on from its notes instead.
     fn generate(
         &mut self,
         spec: &GenerationSpec,
         inputs: &Inputs,
         clip: &mut dyn ClipSink,
-        observe: &mut dyn FnMut(EngineProgress) -> ControlFlow<()>,
+        observe: &mut dyn FnMut(EngineProgress) -> ControlFlow<Halt>,
     ) -> Result<Made, EngineError>;
+}
+
+/// Why an engine is to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Halt {
+    /// Nobody wants the clip any more: what others do for it may be ended, too.
+    Unwanted,
+    /// Another attempt goes on from here.
+    Paused,
 }
 
 /// A step of an engine: what it does, and how much of that is behind.

@@ -7,9 +7,6 @@
 use std::{io, net::SocketAddr, sync::Arc, thread::available_parallelism, time::Duration};
 
 use kinora_domain::WorkerId;
-use kinora_engine::{
-    Engine, EngineError, OpenCheckpointError, TestPattern, TestPatternOptions, WanEngine, WanOptions,
-};
 use kinora_media::{
     ChildLimits, Toolbox, ToolboxError, ToolboxOptions,
     fetch::{FetchError, FetchPolicy, Fetcher, GuardedClient},
@@ -21,7 +18,7 @@ use kinora_store::{
     sqlite::{SqliteOptions, SqliteStore},
 };
 use kinora_worker::{
-    EngineFactory, Housekeeping, HousekeepingOptions, Worker, WorkerError, WorkerOptions, WorkerParts,
+    Housekeeping, HousekeepingOptions, PublishBlob, Worker, WorkerError, WorkerOptions, WorkerParts,
     system_clock,
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -30,20 +27,22 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{Config, EngineConfig, EngineName, MediaConfig, ServerConfig},
+    config::{Config, MediaConfig, ServerConfig},
     http::{
-        App, AppParts, HttpSettings, files::Signer, first_visit::FirstVisit, idempotency::InFlight,
+        App, AppParts, HttpSettings, files, files::Signer, first_visit::FirstVisit, idempotency::InFlight,
         rate::Rates,
     },
     webhooks::{Sender, SenderParts, TRY_TIMEOUT},
 };
 
 mod data_dir;
+mod engines;
 pub mod first_start;
 mod listener;
 mod server;
 
 pub use data_dir::{DataDir, DataDirError, ServerLock};
+pub use engines::{Engines, OpenEnginesError, open_engines, wan_options};
 pub use first_start::FreshKey;
 pub use kinora_worker::now;
 pub use server::Server;
@@ -60,7 +59,9 @@ pub struct Node {
     /// Users' URLs.
     pub fetcher: Fetcher,
     /// What makes videos.
-    pub engines: Vec<EngineFactory>,
+    pub engines: Engines,
+    /// What signs the URLs of files.
+    url_secret: [u8; 32],
     webhook_client: GuardedClient,
     dir: DataDir,
 }
@@ -96,9 +97,9 @@ pub enum ComposeError {
     /// The client for users' URLs.
     #[error(transparent)]
     Fetcher(#[from] FetchError),
-    /// The model's files.
+    /// The engines.
     #[error(transparent)]
-    Checkpoint(#[from] OpenCheckpointError),
+    Engines(#[from] OpenEnginesError),
     /// The worker.
     #[error(transparent)]
     Worker(#[from] WorkerError),
@@ -118,19 +119,21 @@ impl Node {
         let telling = tokio::task::spawn_blocking(move || {
             GuardedClient::new(hosts).map_err(|error| ComposeError::Fetcher(FetchError::Client(error)))
         });
-        let engine = config.engine.clone();
-        let checking = tokio::task::spawn_blocking(move || engine_factory(&engine));
+        let engines = config.clone();
+        let checking = tokio::task::spawn_blocking(move || open_engines(&engines, true));
         let opening = tokio::task::spawn_blocking({
             let dir = dir.clone();
             move || Ok::<_, StoreError>((open_store(&dir)?, Blobs::open(&dir.blobs())?))
         });
         let (store, blobs) = opening.await??;
+        let url_secret = store.secret("file URLs", rand::random()).await?;
         Ok(Node {
             store,
             blobs: Arc::new(blobs),
             toolbox: finding.await??,
             fetcher: fetching.await??,
-            engines: vec![checking.await??],
+            engines: checking.await??,
+            url_secret,
             webhook_client: telling.await??,
             dir: dir.clone(),
         })
@@ -144,7 +147,6 @@ impl Node {
         drain: CancellationToken,
         metrics: PrometheusHandle,
     ) -> Result<App, ComposeError> {
-        let secret = self.store.secret("file URLs", rand::random()).await?;
         let ServerConfig {
             listen: _,
             public_url,
@@ -179,12 +181,12 @@ impl Node {
             measuring: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
             allowed_hosts: config.media.allow_hosts.clone(),
             webhook_targets: config.webhooks.targets.clone(),
-            offers: self.engines.iter().map(|engine| engine.offer.clone()).collect(),
+            catalog: self.engines.catalog.clone(),
             prices: config.prices.clone(),
             rates: Rates::new(config.rates),
             in_flight: InFlight::default(),
             first_visit: FirstVisit::default(),
-            signer: Signer::new(secret),
+            signer: Signer::new(self.url_secret),
             settings,
             drain,
             metrics,
@@ -196,8 +198,10 @@ impl Node {
     pub fn engine_names(&self) -> String {
         let names: Vec<String> = self
             .engines
+            .catalog
+            .offers()
             .iter()
-            .map(|engine| engine.offer.id.to_string())
+            .map(|offer| offer.id.to_string())
             .collect();
         names.join(", ")
     }
@@ -222,7 +226,9 @@ impl Node {
             blobs: Arc::clone(&self.blobs),
             toolbox: self.toolbox.clone(),
             fetcher: self.fetcher.clone(),
-            engines: self.engines.clone(),
+            engines: self.engines.factories.clone(),
+            catalog: self.engines.catalog.clone(),
+            publish: self.publish(config),
             prices: config.prices.clone(),
             options,
             clock: system_clock(),
@@ -241,6 +247,17 @@ impl Node {
             timeout: TRY_TIMEOUT,
             clock: system_clock(),
         })
+    }
+
+    /// How inputs are shown to those who work for us: at the public URL, for as long as a generation may take.
+    fn publish(&self, config: &Config) -> Option<PublishBlob> {
+        let public_url = config.server.public_url.clone()?;
+        let signer = Signer::new(self.url_secret);
+        let life_ms = config.queue.deadline_ms;
+        Some(Arc::new(move |id, blob, extension| {
+            let path = files::sign_blob(&signer, id, blob, extension, now().plus_ms(life_ms));
+            format!("{public_url}{path}")
+        }))
     }
 
     /// The loop that repairs what time breaks.
@@ -352,49 +369,6 @@ pub fn open_fetcher(config: &MediaConfig) -> Result<Fetcher, ComposeError> {
         ..FetchPolicy::default()
     };
     Ok(Fetcher::new(policy)?)
-}
-
-/// Builds engines of the kind that is configured. Blocks: a checkpoint is checked, tensor by tensor.
-pub fn engine_factory(config: &EngineConfig) -> Result<EngineFactory, OpenCheckpointError> {
-    match config.name {
-        EngineName::Wan => {
-            let options = wan_options(config);
-            let offer = WanEngine::open(options.clone())?.offer().clone();
-            Ok(EngineFactory::new(offer, move || {
-                let engine = WanEngine::open(options.clone()).map_err(|error| EngineError::Unavailable {
-                    detail: kinora_media::chain(&error).to_string(),
-                })?;
-                Ok(Box::new(engine))
-            }))
-        }
-        EngineName::TestPattern => {
-            let offer = TestPattern::new(TestPatternOptions::default()).offer().clone();
-            Ok(EngineFactory::new(offer, || {
-                Ok(Box::new(TestPattern::new(TestPatternOptions::default())))
-            }))
-        }
-    }
-}
-
-/// What our own engine is told.
-pub fn wan_options(config: &EngineConfig) -> WanOptions {
-    let EngineConfig {
-        name: _,
-        checkpoint,
-        memory_bytes,
-        steps,
-        guidance,
-        step_cache,
-        pixels,
-    } = config.clone();
-    WanOptions {
-        checkpoint,
-        memory_budget: memory_bytes,
-        steps,
-        guidance,
-        step_cache,
-        area: pixels,
-    }
 }
 
 /// The recorder of this process's figures. Only the first one records; a test may make more.

@@ -14,6 +14,7 @@ use std::{
 };
 
 use kinora_domain::{Credits, PriceTable};
+use kinora_engine::{DashScopeOptions, VideosApiOptions};
 use kinora_media::{compose::Preset, fetch::AllowedHosts, sandbox::SandboxPolicy};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -21,10 +22,12 @@ use crate::{http::rate::RateSettings, webhooks::WebhookTargets};
 
 mod layers;
 mod reader;
+mod upstreams;
 
 use layers::Layers;
 pub use layers::{ConfigError, Flag};
 use reader::Reader;
+pub use upstreams::{EngineSection, RoutesConfig, UpstreamConfig};
 
 const HOUR_MS: u64 = 3_600_000;
 const DAY_MS: u64 = 24 * HOUR_MS;
@@ -53,8 +56,14 @@ pub struct Config {
     pub media: MediaConfig,
     /// Whom clients may have told what becomes of their generations.
     pub webhooks: WebhooksConfig,
-    /// Which engine makes the videos, and how.
+    /// Which engine runs here, and how.
     pub engine: EngineConfig,
+    /// The hosted models, where there is a key for them.
+    pub dashscope: Option<UpstreamConfig<DashScopeOptions>>,
+    /// A server of videos, where there is one.
+    pub videos_api: Option<UpstreamConfig<VideosApiOptions>>,
+    /// In which order engines are asked.
+    pub routes: RoutesConfig,
     /// Generations that this process makes at once.
     pub slots: usize,
     /// What is logged, and how.
@@ -181,17 +190,20 @@ pub enum EngineName {
     Wan,
     /// A moving pattern that shows the request and its inputs.
     TestPattern,
+    /// None: others make the videos.
+    None,
 }
 
 impl EngineName {
     /// All of them.
-    pub const ALL: [EngineName; 2] = [EngineName::Wan, EngineName::TestPattern];
+    pub const ALL: [EngineName; 3] = [EngineName::Wan, EngineName::TestPattern, EngineName::None];
 
     /// The name in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             EngineName::Wan => "wan",
             EngineName::TestPattern => "test-pattern",
+            EngineName::None => "none",
         }
     }
 }
@@ -259,6 +271,9 @@ impl Config {
             media: MediaConfig::read(reader),
             webhooks: WebhooksConfig::read(reader),
             engine: EngineConfig::read(reader),
+            dashscope: upstreams::dashscope(reader),
+            videos_api: upstreams::videos_api(reader),
+            routes: RoutesConfig::read(reader),
             slots: to_usize(reader.number("worker.slots", 0..=64)),
             log: LogConfig::read(reader),
         }

@@ -54,6 +54,8 @@ pub enum TransactionName {
     Claim,
     /// A lease is renewed.
     Heartbeat,
+    /// An attempt leaves something behind.
+    Note,
     /// An attempt has ended.
     Finish,
     /// A client asks for an end.
@@ -82,7 +84,7 @@ pub enum TransactionName {
 
 impl TransactionName {
     /// All of them.
-    pub const ALL: [TransactionName; 19] = [
+    pub const ALL: [TransactionName; 20] = [
         TransactionName::CreateAccount,
         TransactionName::CreateKey,
         TransactionName::RevokeKey,
@@ -90,6 +92,7 @@ impl TransactionName {
         TransactionName::Submit,
         TransactionName::Claim,
         TransactionName::Heartbeat,
+        TransactionName::Note,
         TransactionName::Finish,
         TransactionName::Cancel,
         TransactionName::RemoveMedia,

@@ -8,6 +8,7 @@
 //! | [`Store::submit`] | idempotency look-up, cap on queued, hold, queued row, event |
 //! | [`Store::claim`] | the next generation in fair order becomes running under a lease, event |
 //! | [`Store::heartbeat`] | the lease is renewed, progress is kept, a wish to cancel is seen |
+//! | [`Store::note`] | what an attempt leaves behind for the next one, guarded by the lease |
 //! | [`Store::finish`] | the worker's outcome: status, capture or release, event, guarded by the lease |
 //! | [`Store::cancel`] | queued: canceled and released; running: the wish is kept |
 //! | [`Store::remove_media`] | blobs are let go, the ledger and the metadata stay |
@@ -94,6 +95,9 @@ pub trait Store: Webhooks + Send + Sync + 'static {
         lease_ms: u64,
         now: Timestamp,
     ) -> Result<Heartbeat>;
+    /// Keeps what an attempt leaves behind, in place of its last word about the same clip: the next attempt with the same
+    /// offer finds it in [`Claimed::notes`], whatever becomes of this one. A lost lease writes nothing.
+    async fn note(&self, lease: LeaseKey, note: Note, now: Timestamp) -> Result<Noted>;
     /// Settles what a worker has to say at the end of its attempt. A lost lease writes nothing.
     async fn finish(&self, lease: LeaseKey, outcome: Outcome, now: Timestamp) -> Result<Finished>;
     /// Asks for an end. `None` if the account has no such generation.
@@ -269,6 +273,26 @@ pub struct Claimed {
     pub lease: LeaseKey,
     /// Attempts made so far, this one included.
     pub attempts: u32,
+    /// What earlier attempts with this offer have left behind, in the order of the clips.
+    pub notes: Vec<Note>,
+}
+
+/// What an attempt leaves behind about one clip, in its engine's own words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Which clip of a generation that makes several, from 0.
+    pub clip: u8,
+    /// The words.
+    pub text: String,
+}
+
+/// What became of a note.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noted {
+    /// It is kept.
+    Kept,
+    /// The lease was lost; nothing was written.
+    LeaseLost,
 }
 
 /// A generation and the fencing token of one lease on it.
@@ -307,6 +331,15 @@ pub enum Outcome {
         failure: Failure,
         /// When to try again.
         retry_at: Option<Timestamp>,
+    },
+    /// Without one; another offer is to try next.
+    PassedOn {
+        /// Why.
+        failure: Failure,
+        /// When it may try.
+        retry_at: Timestamp,
+        /// Which.
+        offer: OfferId,
     },
     /// Stopped because the client asked for it.
     Stopped,

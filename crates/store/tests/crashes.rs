@@ -23,8 +23,8 @@ use kinora_domain::{
 };
 use kinora_store::{
     Account, Claim, Claimed, CrashHook, CrashPoint, DeliveryStatus, Endpoint, EndpointChange, Idempotency,
-    Key, NewGrant, Outcome, Scope, Secrets, Store, StoreError, Submission, Submitted, TransactionName, Try,
-    TryOutcome, Verdict, Webhooks,
+    Key, NewGrant, Note, Outcome, Scope, Secrets, Store, StoreError, Submission, Submitted, TransactionName,
+    Try, TryOutcome, Verdict, Webhooks,
     blobs::Blobs,
     sqlite::{SqliteOptions, SqliteStore},
 };
@@ -134,6 +134,7 @@ async fn tell(process: &Process, now: Timestamp) -> Result<(), StoreError> {
         generation,
         lease,
         attempts,
+        notes,
     }) = store.claim(claim(now), now).await?
     {
         let progress = Progress {
@@ -141,6 +142,13 @@ async fn tell(process: &Process, now: Timestamp) -> Result<(), StoreError> {
             fraction: 0.5,
         };
         store.heartbeat(lease, Some(progress), LEASE_MS, now).await?;
+        let word = Note {
+            clip: 0,
+            text: format!("task of {}", generation.id),
+        };
+        // What a process noted is there for the one after it, and only what it noted.
+        assert!(notes.is_empty() || notes == [word.clone()], "{notes:?}");
+        store.note(lease, word, now).await?;
         let outcome = if generation.id == failed {
             let failure = Failure {
                 code: FailureCode::EngineFailed,

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use kinora_domain::{BlobHash, ClipLengths, GenerationSpec, OfferId, Stage, Warning};
-use kinora_engine::Inputs;
+use kinora_engine::{Inputs, Publisher};
 use kinora_media::{Toolbox, compose::Preset, fetch::Fetcher};
 
 use crate::{
     engines::Engines,
     error::AttemptError,
     inputs::{self, Shelf},
+    notes::Notebooks,
     plan::Plan,
     produce::{MadeClip, Order, produce},
     progress::Meter,
@@ -33,6 +34,10 @@ pub(crate) struct Task<'a> {
     pub(crate) folder: &'a Path,
     /// Where a picture of what there is so far goes, if somebody looks at it.
     pub(crate) preview: Option<&'a Path>,
+    /// What earlier attempts have left, and where this one leaves something.
+    pub(crate) notebooks: Notebooks,
+    /// Shows files to others.
+    pub(crate) publisher: Publisher,
     pub(crate) meter: &'a Meter,
     pub(crate) stop: &'a Stop,
 }
@@ -62,6 +67,8 @@ pub(crate) async fn attempt(
         offer,
         folder,
         preview,
+        notebooks,
+        publisher,
         meter,
         stop,
     } = task;
@@ -87,7 +94,11 @@ pub(crate) async fn attempt(
             seed: spec.seed,
             media,
             toolbox: workshop.toolbox.clone(),
+            notebook: notebooks.of_clip(0),
+            publisher,
+            folder: folder.to_owned(),
         },
+        notebooks,
         preset: workshop.preset,
         folder: folder.to_owned(),
         preview: preview.map(Path::to_owned),

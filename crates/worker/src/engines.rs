@@ -14,10 +14,16 @@ use kinora_domain::{Offer, OfferId};
 use kinora_engine::{Engine, EngineError};
 use tokio::{sync::oneshot, time::timeout};
 
-use crate::{error::AttemptError, stop::Stop};
+use crate::{
+    error::AttemptError,
+    stop::{Stop, StopReason},
+};
 
 /// How long an engine that was asked to stop may take to hear it before the attempt is settled without it.
 const STOP_HEARD: Duration = Duration::from_millis(400);
+/// The same where nobody waits for the end of it: whoever takes the generation next goes on from what this one still
+/// writes down, so that an engine in the middle of handing work over is given the time to hear the answer.
+const PAUSE_HEARD: Duration = Duration::from_secs(5);
 /// How long the next generation waits for an engine that has not yet stopped before another one is built.
 const STOP_ENDED: Duration = Duration::from_secs(60);
 
@@ -31,6 +37,9 @@ pub struct EngineFactory {
     pub offer: Offer,
     /// Builds one.
     pub build: BuildEngine,
+    /// How many of its generations run at once, where that is not a matter of this machine: others work for it, and it
+    /// takes none of the worker's own slots.
+    pub own_slots: Option<usize>,
 }
 
 impl EngineFactory {
@@ -42,6 +51,15 @@ impl EngineFactory {
         EngineFactory {
             offer,
             build: Arc::new(build),
+            own_slots: None,
+        }
+    }
+
+    /// The same, with slots of its own.
+    pub fn with_own_slots(self, slots: usize) -> EngineFactory {
+        EngineFactory {
+            own_slots: Some(slots),
+            ..self
         }
     }
 }
@@ -98,7 +116,11 @@ impl Engines {
 
         let heard = async {
             stop.requested().await;
-            tokio::time::sleep(STOP_HEARD).await;
+            let patience = match stop.reason() {
+                Some(StopReason::ShutDown) => PAUSE_HEARD,
+                Some(StopReason::Canceled | StopReason::LeaseLost) | None => STOP_HEARD,
+            };
+            tokio::time::sleep(patience).await;
         };
         let result = tokio::select! {
             result = result => result.unwrap_or(Err(AttemptError::NoClip)),

@@ -1,6 +1,6 @@
 //! How an attempt fails: whether another one may help, and what the client is told.
 
-use std::io;
+use std::{io, time::Duration};
 
 use kinora_domain::{Failure, FailureCode, Member};
 use kinora_engine::EngineError;
@@ -88,6 +88,40 @@ impl AttemptError {
             | AttemptError::Panicked { .. }
             | AttemptError::NoEngine { .. }
             | AttemptError::NoClip => false,
+        }
+    }
+
+    /// Whether another engine may take the request over.
+    pub fn passable(&self) -> bool {
+        match self {
+            AttemptError::Engine(error) | AttemptError::SetUp(error) => error.passable(),
+            AttemptError::Stopped
+            | AttemptError::Refused { .. }
+            | AttemptError::Fetch { .. }
+            | AttemptError::Inspect { .. }
+            | AttemptError::Panicked { .. }
+            | AttemptError::NoEngine { .. }
+            | AttemptError::NoClip
+            | AttemptError::Encode(_)
+            | AttemptError::Scratch(_)
+            | AttemptError::Keep(_) => false,
+        }
+    }
+
+    /// How long the engine wants to be left alone, if it said so.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            AttemptError::Engine(error) | AttemptError::SetUp(error) => error.retry_after(),
+            AttemptError::Stopped
+            | AttemptError::Refused { .. }
+            | AttemptError::Fetch { .. }
+            | AttemptError::Inspect { .. }
+            | AttemptError::Panicked { .. }
+            | AttemptError::NoEngine { .. }
+            | AttemptError::NoClip
+            | AttemptError::Encode(_)
+            | AttemptError::Scratch(_)
+            | AttemptError::Keep(_) => None,
         }
     }
 

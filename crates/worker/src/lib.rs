@@ -8,6 +8,7 @@
 //! - [`run`]: the loop of a slot, from claim to finish · `heartbeat`: what keeps the lease and hears of its end
 //! - `attempt`: from a spec to finished files · `inputs`, `plan`, `sound`, `engines`, `produce`: its steps
 //! - [`local`]: the same attempt without a store · [`housekeeping`]: what time breaks, repaired
+//! - `notes`, `publish`: what an engine leaves for the next attempt, and shows to others
 //! - `progress`, `stop`, `scratch`, `error`: the small things they share
 
 mod attempt;
@@ -17,9 +18,11 @@ mod heartbeat;
 pub mod housekeeping;
 mod inputs;
 pub mod local;
+mod notes;
 mod plan;
 mod produce;
 mod progress;
+mod publish;
 pub mod run;
 mod scratch;
 mod sound;
@@ -35,6 +38,7 @@ pub use housekeeping::{Housekeeping, HousekeepingOptions};
 pub use inputs::media_kind;
 pub use produce::MadeClip;
 pub use progress::Standing;
+pub use publish::PublishBlob;
 pub use run::{Worker, WorkerError, WorkerOptions, WorkerParts};
 
 /// Tells the time; an argument, so that tests can have their own.

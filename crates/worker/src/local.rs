@@ -8,6 +8,7 @@ use std::{
 };
 
 use kinora_domain::{BlobHash, GenerationSpec, Member, Origin, Source, StoredInput, Warning};
+use kinora_engine::Publisher;
 use kinora_media::{MediaProblem, Toolbox, compose::Preset, fetch::Fetcher, inspect};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -18,6 +19,7 @@ use crate::{
     engines::{EngineFactory, Engines},
     error::AttemptError,
     inputs::media_kind,
+    notes::Notebooks,
     produce::MadeClip,
     progress::{Meter, Standing},
     scratch::Folder,
@@ -147,6 +149,8 @@ pub async fn generate(
         offer: &offer,
         folder: folder.path(),
         preview: preview.as_deref(),
+        notebooks: Notebooks::default(),
+        publisher: Publisher::default(),
         meter: &meter,
         stop: &wish,
     };

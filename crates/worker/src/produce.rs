@@ -6,7 +6,7 @@ use std::{
 };
 
 use kinora_domain::{FrameSize, GenerationSpec, OUTPUT_FPS, Seed, Stage, Warning};
-use kinora_engine::{ClipSink, Engine, FrameFormat, Inputs, Made, SinkError};
+use kinora_engine::{ClipSink, Engine, FrameFormat, Halt, Inputs, Made, SinkError};
 use kinora_media::{
     MediaFailure, MediaProblem, compose,
     compose::{ClipOptions, EncodedClip, Encoder, Preset},
@@ -14,14 +14,21 @@ use kinora_media::{
     probe::probe_video,
 };
 
-use crate::{error::AttemptError, progress::Meter, sound::Track, stop::Stop};
+use crate::{
+    error::AttemptError,
+    notes::Notebooks,
+    progress::Meter,
+    sound::Track,
+    stop::{Stop, StopReason},
+};
 
 /// What to make, of what, and where.
 #[derive(Clone)]
 pub(crate) struct Order {
     pub(crate) spec: GenerationSpec,
-    /// As for the first clip; each has its own seed.
+    /// As for the first clip; each has its own seed and its own notes.
     pub(crate) inputs: Inputs,
+    pub(crate) notebooks: Notebooks,
     pub(crate) preset: Preset,
     /// Where the files go.
     pub(crate) folder: PathBuf,
@@ -89,6 +96,7 @@ fn one(
     let seed = spec.seed.nth(index);
     let inputs = Inputs {
         seed,
+        notebook: order.notebooks.of_clip(index),
         ..inputs.clone()
     };
     let video = folder.join(format!("clip-{index}.mp4"));
@@ -97,9 +105,12 @@ fn one(
     let mut sink = Sink::new(order, &video);
     let mut observe = |progress: kinora_engine::EngineProgress| {
         meter.report_step(progress.stage, progress.fraction, progress.step);
-        match stop.is_requested() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
+        match (stop.is_requested(), stop.reason()) {
+            (false, _) => ControlFlow::Continue(()),
+            (true, Some(StopReason::Canceled)) => ControlFlow::Break(Halt::Unwanted),
+            (true, Some(StopReason::LeaseLost | StopReason::ShutDown) | None) => {
+                ControlFlow::Break(Halt::Paused)
+            }
         }
     };
     let made = engine.generate(spec, &inputs, &mut sink, &mut observe)?;

@@ -3,17 +3,21 @@
 use std::{
     io,
     panic::AssertUnwindSafe,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use futures_util::FutureExt;
-use kinora_domain::{Artifact, GenerationId, OfferId, PriceTable, Status, Success, WorkerId};
+use kinora_domain::{
+    Artifact, Catalog, Generation, GenerationId, NextOffer, OfferId, PriceTable, Status, Success, Warning,
+    WorkerId,
+};
+use kinora_engine::Publisher;
 use kinora_media::{Toolbox, chain, compose::Preset, fetch::Fetcher};
 use kinora_store::{Claim, Claimed, Finished, Outcome, Store, blobs::Blobs};
 use thiserror::Error;
-use tokio::task::JoinSet;
+use tokio::{runtime::Handle, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -23,7 +27,9 @@ use crate::{
     engines::{EngineFactory, Engines, message_of},
     error::AttemptError,
     heartbeat::Pulse,
+    notes::{Notebooks, UnderLease},
     progress::Meter,
+    publish::{PublishBlob, publisher},
     scratch::Scratch,
     stop::{Stop, StopReason},
 };
@@ -42,6 +48,10 @@ pub struct WorkerParts {
     pub fetcher: Fetcher,
     /// The engines it can run; it claims generations of their offers.
     pub engines: Vec<EngineFactory>,
+    /// In which order engines are asked: where a generation goes that one of them could not begin.
+    pub catalog: Catalog,
+    /// Gives inputs a public URL, where this installation has one that can be reached.
+    pub publish: Option<PublishBlob>,
     /// What generations cost.
     pub prices: PriceTable,
     /// The rest.
@@ -123,7 +133,8 @@ struct Shared {
     blobs: Arc<Blobs>,
     workshop: Workshop,
     engines: Arc<[EngineFactory]>,
-    offers: Vec<OfferId>,
+    catalog: Catalog,
+    publish: Option<PublishBlob>,
     prices: PriceTable,
     options: WorkerOptions,
     clock: Clock,
@@ -140,6 +151,8 @@ impl Worker {
             toolbox,
             fetcher,
             engines,
+            catalog,
+            publish,
             prices,
             options,
             clock,
@@ -155,7 +168,6 @@ impl Worker {
             preset: options.preset,
             locate: Box::new(move |blob| kept.path(blob)),
         };
-        let offers = engines.iter().map(|factory| factory.offer.id.clone()).collect();
         let engines = engines.into();
         let shared = Shared {
             id,
@@ -163,7 +175,8 @@ impl Worker {
             blobs,
             workshop,
             engines,
-            offers,
+            catalog,
+            publish,
             prices,
             options,
             clock,
@@ -178,8 +191,12 @@ impl Worker {
     /// what has not, and returns.
     pub async fn run(&self, shutdown: CancellationToken) {
         let mut slots = JoinSet::new();
-        for _ in 0..self.shared.options.slots.max(1) {
-            slots.spawn(Arc::clone(&self.shared).slot(shutdown.clone()));
+        for offers in self.shared.offers_of_slots() {
+            slots.spawn(Arc::clone(&self.shared).slot(offers, shutdown.clone()));
+        }
+        if slots.is_empty() {
+            warn!("There is no engine to work with; the worker waits for its end");
+            shutdown.cancelled().await;
         }
         while let Some(ended) = slots.join_next().await {
             if let Err(error) = ended {
@@ -190,12 +207,27 @@ impl Worker {
 }
 
 impl Shared {
-    /// One slot: claim, carry, again.
-    async fn slot(self: Arc<Self>, shutdown: CancellationToken) {
-        if self.offers.is_empty() {
-            warn!("There is no engine to work with; the worker waits for its end");
-            return shutdown.cancelled().await;
+    /// What each slot claims: the machine's slots whatever is made on the machine, the others their one offer.
+    fn offers_of_slots(&self) -> Vec<Vec<OfferId>> {
+        let (others, ours): (Vec<_>, Vec<_>) = self
+            .engines
+            .iter()
+            .partition(|factory| factory.own_slots.is_some());
+        let id = |factory: &&EngineFactory| factory.offer.id.clone();
+        let mut slots = Vec::new();
+        if !ours.is_empty() {
+            let offers: Vec<OfferId> = ours.iter().map(id).collect();
+            slots.resize(self.options.slots.max(1), offers);
         }
+        for factory in others {
+            let count = factory.own_slots.unwrap_or(1).max(1);
+            slots.extend(std::iter::repeat_n(vec![factory.offer.id.clone()], count));
+        }
+        slots
+    }
+
+    /// One slot: claim, carry, again.
+    async fn slot(self: Arc<Self>, offers: Vec<OfferId>, shutdown: CancellationToken) {
         let mut engines = Engines::new(Arc::clone(&self.engines));
         let bell = self.store.queue_bell();
         while !shutdown.is_cancelled() {
@@ -203,7 +235,7 @@ impl Shared {
             let ring = bell.notified();
             tokio::pin!(ring);
             ring.as_mut().enable();
-            match self.claim().await {
+            match self.claim(&offers).await {
                 Ok(Some(claimed)) => {
                     // There may be more; another slot looks.
                     bell.notify_one();
@@ -221,10 +253,10 @@ impl Shared {
         }
     }
 
-    async fn claim(&self) -> kinora_store::Result<Option<Claimed>> {
+    async fn claim(&self, offers: &[OfferId]) -> kinora_store::Result<Option<Claimed>> {
         let claim = Claim {
             worker: self.id,
-            offers: self.offers.clone(),
+            offers: offers.to_vec(),
             lease_ms: self.options.lease_ms,
             running_max: self.options.running_max,
         };
@@ -237,6 +269,7 @@ impl Shared {
             generation,
             lease,
             attempts,
+            notes,
         } = claimed;
         let (id, started) = (generation.id, (self.clock)());
         info!(generation.id = %id, attempt = attempts, "Generation {id} starts, attempt {attempts}");
@@ -260,6 +293,14 @@ impl Shared {
             settling: Arc::default(),
         };
         let settling = Arc::clone(&pulse.settling);
+        let notebooks = Notebooks::new(UnderLease {
+            store: Arc::clone(&self.store),
+            lease,
+            lease_ms: self.options.lease_ms,
+            clock: Arc::clone(&self.clock),
+            left: notes,
+            runtime: Handle::current(),
+        });
         let attempt = async {
             let folder = self
                 .scratch
@@ -270,11 +311,13 @@ impl Shared {
                 offer: &generation.offer,
                 folder: folder.path(),
                 preview: None,
+                notebooks,
+                publisher: self.publisher(id, folder.path()),
                 meter: &meter,
                 stop: &stop,
             };
             let product = attempt(&self.workshop, engines, task).await?;
-            self.keep(&generation.spec, product, &stop).await
+            self.keep(&generation, product, &stop).await
         };
         let caught = AssertUnwindSafe(attempt).catch_unwind();
         let word = async {
@@ -282,7 +325,7 @@ impl Shared {
                 let message = message_of(&*panic);
                 Err(AttemptError::Panicked { message })
             });
-            let outcome = self.outcome(id, ended, attempts, stop.reason())?;
+            let outcome = self.outcome(&generation, ended, attempts, stop.reason())?;
             settling.store(true, Ordering::Release);
             self.finish(lease, outcome).await
         };
@@ -298,19 +341,27 @@ impl Shared {
         }
     }
 
+    fn publisher(&self, id: GenerationId, folder: &Path) -> Publisher {
+        match &self.publish {
+            Some(publish) => publisher(Arc::clone(&self.blobs), Arc::clone(publish), id, folder),
+            None => Publisher::default(),
+        }
+    }
+
     /// The finished files become blobs, and the exact price is worked out.
     async fn keep(
         &self,
-        spec: &kinora_domain::GenerationSpec,
+        generation: &Generation,
         product: Product,
         stop: &Stop,
     ) -> Result<Outcome, AttemptError> {
         let Product {
             clips,
             actual_prompt,
-            warnings,
+            mut warnings,
             lengths,
         } = product;
+        warnings.extend(self.not_the_first(generation));
         let mut artifacts = Vec::with_capacity(clips.len());
         for clip in clips {
             let blobs = Arc::clone(&self.blobs);
@@ -338,14 +389,28 @@ impl Shared {
                 actual_prompt,
                 warnings,
             },
-            charged: self.prices.price(spec, &lengths).credits,
+            charged: self.prices.price(&generation.spec, &lengths).credits,
+        })
+    }
+
+    /// That another engine made the clip than the one that is asked first.
+    fn not_the_first(&self, generation: &Generation) -> Option<Warning> {
+        let spec = &generation.spec;
+        let mut able = self
+            .catalog
+            .of(spec.feature)
+            .filter(|(_, limits)| limits.takes(spec));
+        let (first, _) = able.next()?;
+        (*first != generation.offer).then(|| Warning {
+            code: "other_engine".to_owned(),
+            message: format!("{first} was not available; {} made the clip.", generation.offer),
         })
     }
 
     /// What the store is told of how an attempt ended; nothing, if the lease is lost.
     fn outcome(
         &self,
-        id: GenerationId,
+        generation: &Generation,
         ended: Result<Outcome, AttemptError>,
         attempts: u32,
         stopped: Option<StopReason>,
@@ -360,13 +425,19 @@ impl Shared {
             (Err(AttemptError::Stopped), None) => AttemptError::NoClip,
             (Err(error), None) => error,
         };
+        let id = generation.id;
         let failure = error.failure()?;
-        let again = error.retryable() && attempts < self.options.attempts_max;
-        let retry_at = again.then(|| (self.clock)().plus_ms(self.options.retry_after_ms(id, attempts)));
-        let what_next = if again {
-            "it will be tried again"
-        } else {
-            "it has failed"
+        let is_last = attempts >= self.options.attempts_max;
+        let next = match is_last || !error.passable() {
+            true => None,
+            false => self.catalog.after(&generation.spec, &generation.offer),
+        };
+        let again = !is_last && (error.retryable() || next.is_some());
+        let wait_ms = self.options.retry_after_ms(id, attempts, error.retry_after());
+        let what_next = match (again, &next) {
+            (true, Some(NextOffer { id, .. })) => format!("{id} tries next"),
+            (true, None) => "it will be tried again".to_owned(),
+            (false, _) => "it has failed".to_owned(),
         };
         let code = failure.code.as_str();
         match error {
@@ -380,7 +451,19 @@ impl Shared {
                 error!(generation.id = %id, code, "Attempt {attempts} of {id} failed, {what_next}: {}", chain(&error));
             }
         }
-        Some(Outcome::Failed { failure, retry_at })
+        let now = (self.clock)();
+        Some(match next {
+            Some(NextOffer { id: offer, is_again }) => Outcome::PassedOn {
+                failure,
+                // Whoever has not been asked yet is asked at once.
+                retry_at: if is_again { now.plus_ms(wait_ms) } else { now },
+                offer,
+            },
+            None => Outcome::Failed {
+                failure,
+                retry_at: again.then(|| now.plus_ms(wait_ms)),
+            },
+        })
     }
 
     /// Tells the store, again and again if need be, for as long as the lease can last.
@@ -409,10 +492,14 @@ impl Shared {
     }
 }
 
+/// The longest wait that an engine may ask for.
+const ASKED_MS_MAX: u64 = 10 * 60 * 1000;
+
 impl WorkerOptions {
     /// Doubles with every attempt, and lies up to a quarter beside that, so that what failed together does not come
-    /// back together.
-    fn retry_after_ms(&self, id: GenerationId, attempts: u32) -> u64 {
+    /// back together. Who asked for more time is given it, within reason.
+    fn retry_after_ms(&self, id: GenerationId, attempts: u32, asked: Option<Duration>) -> u64 {
+        let asked_ms = asked.map_or(0, |asked| u64::try_from(asked.as_millis()).unwrap_or(u64::MAX));
         let doubled = self
             .retry_ms
             .saturating_mul(1 << attempts.saturating_sub(1).min(20));
@@ -424,7 +511,7 @@ impl WorkerOptions {
             .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
                 (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3_u64)
             });
-        wait - wait / 4 + (stirred >> 16) % (wait / 2 + 1)
+        (wait - wait / 4 + (stirred >> 16) % (wait / 2 + 1)).max(asked_ms.min(ASKED_MS_MAX))
     }
 }
 
@@ -443,7 +530,7 @@ mod tests {
         let check = |attempts, from: u64, to: u64| {
             let waits: Vec<u64> = ids
                 .iter()
-                .map(|id| options.retry_after_ms(*id, attempts))
+                .map(|id| options.retry_after_ms(*id, attempts, None))
                 .collect();
             assert!(
                 waits.iter().all(|wait| (from..=to).contains(wait)),
@@ -457,5 +544,9 @@ mod tests {
         check(5, 24_000, 40_000);
         check(6, 45_000, 75_000);
         check(4_000_000_000, 45_000, 75_000);
+        let asked = |seconds| options.retry_after_ms(ids[0], 1, Some(Duration::from_secs(seconds)));
+        assert!(asked(1) <= 2_500);
+        assert_eq!(asked(30), 30_000);
+        assert_eq!(asked(u64::MAX), ASKED_MS_MAX);
     }
 }

@@ -25,7 +25,7 @@ use kinora_domain::{GenerationSpec, OUTPUT_FPS, Offer, Stage};
 use kinora_media::frames::Fit;
 
 use crate::{
-    Engine, EngineError, EngineProgress, Made,
+    Engine, EngineError, EngineProgress, Halt, Made,
     clip::{ClipSink, FrameFormat},
     inputs::Inputs,
 };
@@ -123,7 +123,7 @@ impl Engine for TestPattern {
         spec: &GenerationSpec,
         inputs: &Inputs,
         clip: &mut dyn ClipSink,
-        observe: &mut dyn FnMut(EngineProgress) -> ControlFlow<()>,
+        observe: &mut dyn FnMut(EngineProgress) -> ControlFlow<Halt>,
     ) -> Result<Made, EngineError> {
         let num_frames = inputs.num_frames();
         let mut scene = Scene::open(spec, inputs, &mut |fraction| {
@@ -157,7 +157,7 @@ impl Engine for TestPattern {
 }
 
 fn step(
-    observe: &mut dyn FnMut(EngineProgress) -> ControlFlow<()>,
+    observe: &mut dyn FnMut(EngineProgress) -> ControlFlow<Halt>,
     stage: Stage,
     fraction: f32,
 ) -> Result<(), EngineError> {
@@ -167,7 +167,7 @@ fn step(
         step: None,
     }) {
         ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => Err(EngineError::Stopped),
+        ControlFlow::Break(_) => Err(EngineError::Stopped),
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
     told, words,
 };
 use crate::{
-    EngineError, EngineProgress, Made,
+    EngineError, EngineProgress, Halt, Made,
     clip::{ClipSink, FrameFormat, SinkError},
     inputs::Inputs,
 };
@@ -36,7 +36,7 @@ pub(super) struct Film<'a> {
 /// Who takes the frames, and who hears how far they are.
 struct Audience<'a> {
     clip: &'a mut dyn ClipSink,
-    observe: &'a mut dyn FnMut(EngineProgress) -> ControlFlow<()>,
+    observe: &'a mut dyn FnMut(EngineProgress) -> ControlFlow<Halt>,
 }
 
 /// The numbers of one clip.
@@ -86,7 +86,7 @@ impl<'a> Film<'a> {
     pub(super) fn make(
         mut self,
         clip: &mut dyn ClipSink,
-        observe: &mut dyn FnMut(EngineProgress) -> ControlFlow<()>,
+        observe: &mut dyn FnMut(EngineProgress) -> ControlFlow<Halt>,
     ) -> Result<Made, EngineError> {
         self.warn_of_words();
         let mut audience = Audience { clip, observe };
@@ -301,7 +301,7 @@ impl<'a> Film<'a> {
         };
         let mut tell = |progress| match unshown.borrow().is_some() {
             true => ControlFlow::Break(()),
-            false => observe(told::progress(progress, at)),
+            false => observe(told::progress(progress, at)).map_break(drop),
         };
         let preview = wants_previews.then_some(&mut preview as &mut dyn FnMut(FrameRgb));
         let made = self

@@ -21,7 +21,7 @@ use kinora_wan::{Files, LoadError, LoadOptions, Pipeline};
 use thiserror::Error;
 
 use self::film::Film;
-use crate::{Engine, EngineError, EngineProgress, Made, clip::ClipSink, inputs::Inputs};
+use crate::{Engine, EngineError, EngineProgress, Halt, Made, clip::ClipSink, inputs::Inputs};
 
 /// The Wan models, run here.
 pub struct WanEngine {
@@ -97,7 +97,7 @@ impl Engine for WanEngine {
         spec: &GenerationSpec,
         inputs: &Inputs,
         clip: &mut dyn ClipSink,
-        observe: &mut dyn FnMut(EngineProgress) -> ControlFlow<()>,
+        observe: &mut dyn FnMut(EngineProgress) -> ControlFlow<Halt>,
     ) -> Result<Made, EngineError> {
         Film::new(&mut self.pipeline, &self.options, spec, inputs).make(clip, observe)
     }

@@ -3,9 +3,9 @@
 //! Redirects are followed here, not by the HTTP client, so that each hop passes the [guard](guard) again. What the
 //! bytes are is decided later, by looking at them.
 
-use std::{path::Path, time::Duration};
+use std::{future::Future, path::Path, time::Duration};
 
-use reqwest::{Method, Response, StatusCode, header};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use sha2::{Digest, Sha256};
 use tokio::{fs::File, io::AsyncWriteExt, time};
 use url::Url;
@@ -71,7 +71,31 @@ impl Fetcher {
 
     /// Fetches a URL into a file, replacing what is there. After an error the file is gone.
     pub async fn fetch(&self, url: &str, max_bytes: u64, into: &Path) -> Result<Fetched, FetchError> {
-        let outcome = time::timeout(self.timeout, self.fetch_untimed(url, max_bytes, into)).await;
+        let fetching = async { copy(self.follow(url).await?, max_bytes, into).await };
+        self.in_time(fetching, into).await
+    }
+
+    /// Copies the answer to a request of the caller's own into a file, within the same bounds. Where it goes is the
+    /// caller's business; it is not redirected.
+    pub async fn download(
+        &self,
+        request: RequestBuilder,
+        max_bytes: u64,
+        into: &Path,
+    ) -> Result<Fetched, FetchError> {
+        let downloading = async {
+            let response = request.send().await.map_err(|_| FetchError::Unreachable)?;
+            copy(succeeded(response)?, max_bytes, into).await
+        };
+        self.in_time(downloading, into).await
+    }
+
+    async fn in_time(
+        &self,
+        work: impl Future<Output = Result<Fetched, FetchError>>,
+        into: &Path,
+    ) -> Result<Fetched, FetchError> {
+        let outcome = time::timeout(self.timeout, work).await;
         let outcome = outcome.unwrap_or(Err(FetchError::Timeout {
             seconds: self.timeout.as_secs(),
         }));
@@ -80,30 +104,6 @@ impl Fetcher {
             let _ = tokio::fs::remove_file(into).await;
         }
         outcome
-    }
-
-    async fn fetch_untimed(&self, url: &str, max_bytes: u64, into: &Path) -> Result<Fetched, FetchError> {
-        let mut response = self.follow(url).await?;
-        if response.content_length().is_some_and(|length| length > max_bytes) {
-            return Err(FetchError::TooLarge { max_bytes });
-        }
-        let write_failed = |source| FetchError::Write { source };
-        let mut file = File::create(into).await.map_err(write_failed)?;
-        let mut hash = Sha256::new();
-        let mut bytes = 0;
-        while let Some(chunk) = response.chunk().await.map_err(|_| FetchError::Interrupted)? {
-            bytes += chunk.len() as u64;
-            if bytes > max_bytes {
-                return Err(FetchError::TooLarge { max_bytes });
-            }
-            hash.update(&chunk);
-            file.write_all(&chunk).await.map_err(write_failed)?;
-        }
-        file.flush().await.map_err(write_failed)?;
-        Ok(Fetched {
-            bytes,
-            sha256: hash.finalize().into(),
-        })
     }
 
     /// The first answer that is not a redirect; every hop is checked like the first.
@@ -116,17 +116,45 @@ impl Fetcher {
             let response = self.client.send(request).await?;
             match redirect(&response, &url)? {
                 Some(next) => url = next,
-                None if response.status().is_success() => return Ok(response),
-                None => {
-                    return Err(FetchError::Status {
-                        status: response.status().as_u16(),
-                    });
-                }
+                None => return succeeded(response),
             }
         }
         Err(FetchError::TooManyRedirects {
             max: self.max_redirects,
         })
+    }
+}
+
+/// Streams a body into a file; no more than `max_bytes` of it.
+async fn copy(mut response: Response, max_bytes: u64, into: &Path) -> Result<Fetched, FetchError> {
+    if response.content_length().is_some_and(|length| length > max_bytes) {
+        return Err(FetchError::TooLarge { max_bytes });
+    }
+    let write_failed = |source| FetchError::Write { source };
+    let mut file = File::create(into).await.map_err(write_failed)?;
+    let mut hash = Sha256::new();
+    let mut bytes = 0;
+    while let Some(chunk) = response.chunk().await.map_err(|_| FetchError::Interrupted)? {
+        bytes += chunk.len() as u64;
+        if bytes > max_bytes {
+            return Err(FetchError::TooLarge { max_bytes });
+        }
+        hash.update(&chunk);
+        file.write_all(&chunk).await.map_err(write_failed)?;
+    }
+    file.flush().await.map_err(write_failed)?;
+    Ok(Fetched {
+        bytes,
+        sha256: hash.finalize().into(),
+    })
+}
+
+fn succeeded(response: Response) -> Result<Response, FetchError> {
+    match response.status().is_success() {
+        true => Ok(response),
+        false => Err(FetchError::Status {
+            status: response.status().as_u16(),
+        }),
     }
 }
 

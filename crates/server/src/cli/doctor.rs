@@ -70,8 +70,13 @@ pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
 
 /// The checkpoint is checked as at a start.
 fn look_at_engine(config: &Config) -> Finding {
-    match compose::engine_factory(&config.engine) {
-        Ok(engine) => good("engine", engine.offer.id.to_string()),
+    match compose::open_engines(config, true) {
+        Ok(engines) if engines.factories.is_empty() => bad("engine", "none is configured"),
+        Ok(engines) => {
+            let offers = engines.catalog.offers().iter();
+            let names: Vec<String> = offers.map(|offer| offer.id.to_string()).collect();
+            good("engine", names.join(", "))
+        }
         Err(error) => bad("engine", chain(&error)),
     }
 }

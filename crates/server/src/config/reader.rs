@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeSet, ops::RangeInclusive};
 
+use kinora_engine::Secret;
 use toml::Value;
 
 use super::layers::{ConfigError, Entry, Layers};
@@ -35,7 +36,23 @@ impl Reader {
         self.value(key, takes, |value| parse(value.as_str()?))
     }
 
-    /// A list of texts that `parse` takes.
+    /// A key that must not be seen, not even where it is refused; `None` where there is none.
+    pub(super) fn secret(&mut self, key: &'static str) -> Option<Secret> {
+        // A header takes visible characters only, and such a key could not be sent.
+        let secret = |text: &str| {
+            text.chars()
+                .all(|c| c.is_ascii_graphic())
+                .then(|| (!text.is_empty()).then(|| Secret::new(text.to_owned())))
+        };
+        if let Some(entry) = self.layers.entries.get_mut(key)
+            && entry.value.as_str().is_none_or(|text| secret(text).is_none())
+        {
+            // Told without the value.
+            entry.value = Value::String(" (not shown)".to_owned());
+        }
+        self.text(key, "a key of visible ASCII characters, or nothing", secret)
+    }
+
     /// A switch.
     pub(super) fn flag(&mut self, key: &'static str) -> bool {
         self.value(key, "true or false", |value| match value {
@@ -45,6 +62,7 @@ impl Reader {
         })
     }
 
+    /// A list of texts that `parse` takes.
     pub(super) fn list<T>(
         &mut self,
         key: &'static str,

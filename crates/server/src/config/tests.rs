@@ -2,6 +2,9 @@
 
 use std::fs;
 
+use kinora_domain::{Feature, Start};
+use kinora_engine::Secret;
+
 use super::*;
 
 fn load(
@@ -40,6 +43,48 @@ fn the_defaults_are_read_whole() {
     assert_eq!(config.prices.billed_input_ms_max, None);
     assert_eq!(config.media.sandbox, SandboxPolicy::Required);
     assert_eq!(config.data.retention_ms, Some(30 * DAY_MS));
+    assert_eq!((config.dashscope, config.videos_api), (None, None));
+}
+
+#[test]
+fn upstreams_are_there_when_they_are_named() {
+    let variables = [
+        ("KINORA_DASHSCOPE__KEY", "sk-secret"),
+        ("KINORA_VIDEOS_API__URL", "http://10.0.0.7:8091"),
+        ("KINORA_VIDEOS_API__SIZES", "832x480, 480x832"),
+        ("KINORA_VIDEOS_API__STARTS", "text,first-frame"),
+        ("KINORA_ROUTES__FRAMES", "engine,dashscope"),
+        ("KINORA_ENGINE__NAME", "none"),
+    ];
+    let config = load(None, &variables, &[]).unwrap();
+    assert!(!format!("{config:?}").contains("sk-secret"));
+    let dashscope = config.dashscope.unwrap();
+    assert_eq!(dashscope.options.key, Secret::new("sk-secret".to_owned()));
+    assert_eq!(dashscope.at_once, 4);
+    let server = config.videos_api.unwrap().options;
+    assert_eq!((server.sizes.len(), server.sizes[1].height), (2, 832));
+    assert_eq!(server.starts, [Start::Text, Start::FirstFrame]);
+    let routes = config.routes;
+    assert_eq!(
+        routes.of(Feature::Frames),
+        [EngineSection::Engine, EngineSection::DashScope]
+    );
+    assert_eq!(routes.of(Feature::Reference).len(), 3);
+}
+
+#[test]
+fn a_refused_key_is_not_shown() {
+    for (file, told) in [
+        (
+            "[dashscope]\nkey = \"my secret\"",
+            "dashscope.key = \" (not shown)\"",
+        ),
+        ("[videos_api]\nkey = 31337", "videos_api.key = \" (not shown)\""),
+    ] {
+        let error = load(Some(file), &[], &[]).unwrap_err();
+        assert!(error.contains(told), "{error}");
+        assert!(!error.contains("secret") && !error.contains("31337"), "{error}");
+    }
 }
 
 #[test]
@@ -119,7 +164,7 @@ fn refusals_name_key_value_source_and_what_is_taken() {
     check(
         Some("[sever]\nlisten = \"x\""),
         &[],
-        "sever.listen in kinora.toml: is no key; the sections are [data],",
+        "sever.listen in kinora.toml: is no key; the sections are [dashscope],",
     );
     check(
         Some("listen = \"x\""),
@@ -152,6 +197,21 @@ fn refusals_name_key_value_source_and_what_is_taken() {
         None,
         &[("KINORA_ENGINE__GUIDANCE", "0.5")],
         "engine.guidance = \"0.5\"",
+    );
+    check(
+        None,
+        &[("KINORA_ROUTES__FRAMES", "engine,engine")],
+        "routes.frames = [\"engine\", \"engine\"]",
+    );
+    check(
+        None,
+        &[("KINORA_VIDEOS_API__URL", "videos.local")],
+        "videos_api.url = \"videos.local\"",
+    );
+    check(
+        None,
+        &[("KINORA_VIDEOS_API__SIZES", "832×480")],
+        "takes a list of sizes, as \"1280x720\"",
     );
     check(None, &[("KINORA_LOG__LEVEL", "loud=")], "log.level = \"loud=\"");
     check(
@@ -202,7 +262,7 @@ fn all_mistakes_are_told_at_once() {
     let error = load(
         Some("[server]\nlistne = 1\nlisten = 2\n[log]\nformat = \"xml\""),
         &[("KINORA_WORKER__SLOTS", "many")],
-        &[("--engine", "engine.name", "none")],
+        &[("--engine", "engine.name", "nothing")],
     )
     .unwrap_err();
     for part in [

@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use kinora_domain::{
-    ClipLengths, Feature, Generation, GenerationId, GenerationSpec, OfferId, Seed, SpecRules, Violation,
+    ClipLengths, Feature, Generation, GenerationId, GenerationSpec, OfferId, Seed, Violation,
 };
 use kinora_media::fetch::check_url_syntax;
 use kinora_store::{Idempotency, Submission, Submitted};
@@ -218,20 +218,16 @@ async fn judge(app: &App, endpoint: Endpoint, request: Request) -> ApiResult<Wan
             message,
         });
     }
-    let rules = SpecRules {
-        offer: &|feature| app.offer(feature).map(|(_, limits)| limits.clone()),
-        url_problem: &url_problem,
-        drawn_seed: Seed::from_entropy(rand::random()),
-    };
-    let spec = match GenerationSpec::parse(draft, &rules) {
-        Ok(spec) if violations.is_empty() => spec,
+    let seed = Seed::from_entropy(rand::random());
+    let (spec, offer) = match app.catalog.judge(&draft, &url_problem, seed) {
+        Ok(judged) if violations.is_empty() => judged,
         Ok(_) => return Err(ApiError::violations(violations)),
         Err(found) => {
             violations.extend(found);
             return Err(ApiError::violations(violations));
         }
     };
-    let offer = offer_for(app, spec.feature)?;
+    let offer = offer.ok_or_else(|| no_offer(app, spec.feature))?;
     Ok(Wanted {
         spec,
         offer,
@@ -250,14 +246,10 @@ fn check_model_name(app: &App, name: &str) -> ApiResult<()> {
     Err(ApiError::unsupported_model_name(name, &taken.join(", ")))
 }
 
-fn offer_for(app: &App, feature: Feature) -> ApiResult<OfferId> {
-    match app.offer(feature) {
-        Some((id, _)) => Ok(id.clone()),
-        None if app.offers.is_empty() => Err(ApiError::unavailable(
-            "No engine is connected to this server at the moment.",
-            30,
-        )),
-        None => Err(ApiError::unsupported_feature(feature)),
+fn no_offer(app: &App, feature: Feature) -> ApiError {
+    match app.catalog.offers().is_empty() {
+        true => ApiError::unavailable("No engine is connected to this server at the moment.", 30),
+        false => ApiError::unsupported_feature(feature),
     }
 }
 

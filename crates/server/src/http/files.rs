@@ -68,6 +68,35 @@ impl App {
     }
 }
 
+/// Path and query at which a blob of a generation, an input mostly, can be read until `expires`. The name says which blob:
+/// the signature shows that this installation has named it.
+pub fn sign_blob(
+    signer: &Signer,
+    id: GenerationId,
+    blob: BlobHash,
+    extension: &str,
+    expires: Timestamp,
+) -> String {
+    signer.sign(id, &format!("{BLOB_PREFIX}{blob}.{extension}"), expires)
+}
+
+/// How the names of such files begin; no result is called like that.
+const BLOB_PREFIX: &str = "input-";
+
+/// The blob that a file name of [`sign_blob`] names.
+fn named_blob(file_name: &str) -> Option<(BlobHash, &'static str)> {
+    let (hash, extension) = file_name.strip_prefix(BLOB_PREFIX)?.split_once('.')?;
+    let content_type = match extension {
+        "jpg" => "image/jpeg",
+        "mp4" => "video/mp4",
+        "mov" => "video/quicktime",
+        "mp3" => "audio/mpeg",
+        "wav" => "audio/wav",
+        _ => return None,
+    };
+    Some((hash.parse().ok()?, content_type))
+}
+
 /// GET and HEAD `/files/{generation_id}/{file_name}`
 pub async fn get_file(
     State(app): State<App>,
@@ -99,7 +128,8 @@ pub async fn get_file(
     if generation.media_removed {
         return Err(ApiError::media_removed());
     }
-    let (blob, content_type) = find(&generation, &file_name).ok_or_else(|| ApiError::not_found("file"))?;
+    let found = find(&generation, &file_name).or_else(|| named_blob(&file_name));
+    let (blob, content_type) = found.ok_or_else(|| ApiError::not_found("file"))?;
     serve(&app, blob, content_type, &headers).await
 }
 
@@ -265,6 +295,22 @@ mod tests {
         check("bytes=a-b", Range::Whole);
         check("items=0-1", Range::Whole);
         assert_eq!(Range::parse("bytes=0-", 0), Range::Unsatisfiable);
+    }
+
+    #[test]
+    fn a_blob_is_named_by_its_hash() {
+        let blob = BlobHash([0xab; 32]);
+        let signer = Signer::new([7; 32]);
+        let id = GenerationId::new(Timestamp(1), 1);
+        let url = sign_blob(&signer, id, blob, "mov", Timestamp(5_000));
+        let name = url
+            .strip_prefix(&format!("/files/{id}/"))
+            .and_then(|rest| rest.split('?').next())
+            .expect("a path");
+        assert_eq!(named_blob(name), Some((blob, "video/quicktime")));
+        assert_eq!(named_blob(&name.replace("mov", "html")), None);
+        assert_eq!(named_blob(&name.replace("ab", "g")), None);
+        assert_eq!(named_blob("poster.jpg"), None);
     }
 
     #[test]

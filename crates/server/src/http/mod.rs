@@ -7,7 +7,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::http::HeaderValue;
-use kinora_domain::{Feature, FeatureOffer, Offer, OfferId, PriceTable, Timestamp};
+use kinora_domain::{Catalog, PriceTable, Timestamp};
 use kinora_media::{Toolbox, fetch::AllowedHosts};
 use kinora_store::{Store, blobs::Blobs};
 use tokio::sync::Semaphore;
@@ -74,8 +74,8 @@ pub struct AppParts {
     pub allowed_hosts: AllowedHosts,
     /// Which URLs may be webhooks.
     pub webhook_targets: WebhookTargets,
-    /// What the engines behind this server can do.
-    pub offers: Vec<Offer>,
+    /// What the engines behind this server can do, and in which order they are asked.
+    pub catalog: Catalog,
     /// What it costs.
     pub prices: PriceTable,
     /// Requests per key and minute.
@@ -94,15 +94,6 @@ pub struct AppParts {
     pub metrics: metrics_exporter_prometheus::PrometheusHandle,
     /// The present.
     pub clock: fn() -> Timestamp,
-}
-
-impl AppParts {
-    /// The offer that runs `feature`, and its limits there: the first that has it.
-    pub fn offer(&self, feature: Feature) -> Option<(&OfferId, &FeatureOffer)> {
-        self.offers
-            .iter()
-            .find_map(|offer| Some((&offer.id, offer.feature(feature)?)))
-    }
 }
 
 /// Numbers of the wire that the operator sets.

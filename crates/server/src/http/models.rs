@@ -6,5 +6,5 @@ use super::{App, wire::ModelsView};
 
 /// GET `/models`
 pub async fn list_models(State(app): State<App>) -> Json<ModelsView> {
-    Json(ModelsView::new(&app.offers, &app.prices))
+    Json(ModelsView::new(&app.catalog, &app.prices))
 }

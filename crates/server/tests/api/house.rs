@@ -161,6 +161,11 @@ impl House {
         Blobs::open(&self.data().join("blobs")).expect("the blobs open")
     }
 
+    /// Everything the server has logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).expect("its log")
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }

@@ -11,6 +11,7 @@ mod money;
 mod pages;
 mod rules;
 mod streams;
+mod upstreams;
 mod videos;
 mod webhooks;
 mod words;

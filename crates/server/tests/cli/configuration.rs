@@ -24,7 +24,12 @@ fn refusals_name_key_value_and_source() {
     let engine = "[engine]\nname = \"test-pattern\"\n";
     check("[server]\nlisten = 80", None, &[], "server.listen = 80 in ");
     check("[server]\nport = 80", None, &[], "server.port in ");
-    check("[servers]\nlisten = \"x\"", None, &[], "the sections are [data]");
+    check(
+        "[servers]\nlisten = \"x\"",
+        None,
+        &[],
+        "the sections are [dashscope]",
+    );
     check("= nonsense", None, &[], "kinora.toml is no TOML");
     check(
         engine,
@@ -47,8 +52,8 @@ fn refusals_name_key_value_and_source() {
     check(
         engine,
         None,
-        &["--engine", "none"],
-        "engine.name = \"none\" given as --engine: takes \"wan\", \"test-pattern\"",
+        &["--engine", "nothing"],
+        "engine.name = \"nothing\" given as --engine: takes \"wan\", \"test-pattern\"",
     );
     check(engine, None, &["--slots", "-1"], "unexpected argument");
     // Refused before anything was made.

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{
     bells::Rings,
     generations::{Kept, change, columns, id_in, kept},
+    notes,
 };
 use crate::{Claim, Claimed, LeaseKey, Result, StoreError};
 
@@ -45,6 +46,7 @@ pub(super) fn claim(
         _ => 0,
     };
     Ok(Some(Claimed {
+        notes: notes::left(connection, &generation)?,
         lease: LeaseKey {
             generation: generation.id,
             token: lease.token,

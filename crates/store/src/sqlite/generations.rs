@@ -177,6 +177,7 @@ fn update(connection: &Connection, kept: &Kept) -> Result<()> {
         status.result,
         status.failure_code,
         status.failure_message,
+        generation.offer.0,
     ];
     connection
         .prepare_cached(
@@ -184,7 +185,7 @@ fn update(connection: &Connection, kept: &Kept) -> Result<()> {
                  not_before = coalesce(?5, not_before), lease_worker = ?6, lease_token = ?7, lease_expires_at = ?8,
                  cancel_requested = ?9, stage = ?10, fraction = ?11, charged_subscription = ?12,
                  charged_permanent = ?13, event_seq = ?14, started_at = ?15, finished_at = ?16, has_media = ?17,
-                 result = ?18, failure_code = ?19, failure_message = ?20
+                 result = ?18, failure_code = ?19, failure_message = ?20, offer = ?21
              WHERE id = ?1",
         )
         .and_then(|mut update| update.execute(row))

@@ -13,6 +13,7 @@ use crate::{Result, StoreError};
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_generations_and_ledger.sql"),
     include_str!("../../migrations/sqlite/0002_webhooks.sql"),
+    include_str!("../../migrations/sqlite/0003_attempt_notes.sql"),
 ];
 
 /// A connection that may write, to a database that is up to date.

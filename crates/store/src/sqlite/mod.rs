@@ -13,6 +13,7 @@ mod generations;
 mod ledger;
 mod lists;
 mod migrate;
+mod notes;
 mod outbox;
 mod readers;
 mod recover;
@@ -30,8 +31,8 @@ use tokio::sync::{Notify, watch};
 
 use crate::{
     Account, Balance, Canceled, Claim, Claimed, CrashHook, Entry, Finding, Finished, GenerationPage,
-    Heartbeat, Key, LeaseKey, MediaRemoved, NewGrant, Outcome, Page, QueueDepth, Recovered, Result,
-    StatusEvent, Store, StoreError, Submission, Submitted, TransactionName,
+    Heartbeat, Key, LeaseKey, MediaRemoved, NewGrant, Note, Noted, Outcome, Page, QueueDepth, Recovered,
+    Result, StatusEvent, Store, StoreError, Submission, Submitted, TransactionName,
 };
 use bells::{Bells, Rings};
 use readers::Readers;
@@ -187,6 +188,11 @@ impl Store for SqliteStore {
             settle::heartbeat(connection, lease, progress, until, rings)
         };
         self.write(TransactionName::Heartbeat, work).await
+    }
+
+    async fn note(&self, lease: LeaseKey, note: Note, now: Timestamp) -> Result<Noted> {
+        let work = move |connection: &Connection, _: &mut Rings| notes::write(connection, lease, &note, now);
+        self.write(TransactionName::Note, work).await
     }
 
     async fn finish(&self, lease: LeaseKey, outcome: Outcome, now: Timestamp) -> Result<Finished> {

@@ -80,9 +80,13 @@ pub(super) fn finish(
     now: Timestamp,
     rings: &mut Rings,
 ) -> Result<Finished> {
-    let Some(kept) = load(connection, lease.generation)? else {
+    let Some(mut kept) = load(connection, lease.generation)? else {
         return Ok(Finished::LeaseLost);
     };
+    if let Outcome::PassedOn { offer, .. } = &outcome {
+        // A running generation stands in no lane, so that it may change its offer; the row is written with the status.
+        kept.generation.offer = offer.clone();
+    }
     let was_running = matches!(kept.generation.status, Status::Running { .. });
     let (event, charged) = event(lease.token, outcome);
     match change(connection, kept, event, charged, now, rings)? {
@@ -102,6 +106,18 @@ fn event(token: u64, outcome: Outcome) -> (Event, Credits) {
                 token,
                 failure,
                 retry_at,
+            };
+            (event, Credits(0))
+        }
+        Outcome::PassedOn {
+            failure,
+            retry_at,
+            offer: _,
+        } => {
+            let event = Event::Fail {
+                token,
+                failure,
+                retry_at: Some(retry_at),
             };
             (event, Credits(0))
         }

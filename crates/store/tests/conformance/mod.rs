@@ -7,6 +7,7 @@ mod crowd;
 mod ledger;
 mod life;
 mod lists;
+mod notes;
 mod people;
 mod queue;
 mod random;
@@ -53,6 +54,9 @@ const SCENARIOS: &[(&str, Scenario)] = scenarios![
     life::media_are_kept_until_removed,
     life::expired_leases_go_back_until_attempts_are_spent,
     life::passed_deadlines_fail,
+    notes::a_note_is_found_by_the_next_attempt,
+    notes::a_note_needs_the_lease,
+    notes::what_is_passed_on_waits_for_the_other_offer,
     queue::first_come_first_served_by_priority,
     queue::workers_get_only_their_offers,
     queue::a_thousand_do_not_starve_one,

@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use kinora_domain::{AccountId, Bucket, Credits, GenerationId, GrantId, Phase, Stage, Status, Timestamp};
+use kinora_domain::{
+    AccountId, Bucket, Credits, GenerationId, GrantId, OfferId, Phase, Stage, Status, Timestamp,
+};
 use kinora_store::{
     Canceled, Finished, Heartbeat, LeaseKey, MediaRemoved, Outcome, Store, Submission, Submitted,
 };
@@ -211,7 +213,18 @@ impl Model {
             Step::Succeed { which, charged } => self.finish(which, succeeded(1, charged)).await,
             Step::Fail { which, retry_ms } => {
                 let retry_at = retry_ms.map(|retry_ms| now.plus_ms(retry_ms));
-                self.finish(which, failed(retry_at)).await;
+                let outcome = match (failed(retry_at), retry_at) {
+                    // Every other one goes on to an offer: the same, so that the model need not tell them apart.
+                    (Outcome::Failed { failure, .. }, Some(retry_at)) if which % 2 == 0 => {
+                        Outcome::PassedOn {
+                            failure,
+                            retry_at,
+                            offer: OfferId("wan".to_owned()),
+                        }
+                    }
+                    (outcome, _) => outcome,
+                };
+                self.finish(which, outcome).await;
             }
             Step::Stop { which } => self.finish(which, Outcome::Stopped).await,
             Step::GiveBack { which } => self.finish(which, Outcome::GivenBack).await,
@@ -398,12 +411,15 @@ impl Model {
                 assert!(finished.is_err(), "nobody has asked");
                 return;
             }
-            Outcome::Failed { .. } | Outcome::Stopped | Outcome::GivenBack if cancel_requested => {
+            Outcome::Failed { .. } | Outcome::PassedOn { .. } | Outcome::Stopped | Outcome::GivenBack
+                if cancel_requested =>
+            {
                 State::Ended(Phase::Canceled)
             }
             Outcome::Failed {
                 retry_at: Some(due), ..
-            } => State::Queued {
+            }
+            | Outcome::PassedOn { retry_at: due, .. } => State::Queued {
                 due,
                 promoted: due <= now,
             },

@@ -10,5 +10,6 @@ mod money;
 mod stops;
 mod stumbles;
 mod support;
+mod upstreams;
 mod wan;
 mod workflows;

@@ -14,7 +14,7 @@ use kinora_domain::{
     WorkerId,
 };
 use kinora_engine::{
-    ClipSink, Engine, EngineError, EngineProgress, Inputs, Made, TestPattern, TestPatternOptions,
+    ClipSink, Engine, EngineError, EngineProgress, Halt, Inputs, Made, TestPattern, TestPatternOptions,
 };
 use kinora_store::{Canceled, Claim, Finished, Outcome};
 use kinora_worker::EngineFactory;
@@ -225,7 +225,7 @@ impl Engine for Deaf {
         spec: &GenerationSpec,
         inputs: &Inputs,
         clip: &mut dyn ClipSink,
-        observe: &mut dyn FnMut(EngineProgress) -> ControlFlow<()>,
+        observe: &mut dyn FnMut(EngineProgress) -> ControlFlow<Halt>,
     ) -> Result<Made, EngineError> {
         if spec.seed.get() == 1 {
             let _ = observe(EngineProgress {

@@ -333,7 +333,7 @@ impl Engine for OtherEngine {
         _: &kinora_domain::GenerationSpec,
         inputs: &Inputs,
         clip: &mut dyn ClipSink,
-        _: &mut dyn FnMut(EngineProgress) -> std::ops::ControlFlow<()>,
+        _: &mut dyn FnMut(EngineProgress) -> std::ops::ControlFlow<kinora_engine::Halt>,
     ) -> Result<Made, EngineError> {
         match self.hand_over {
             HandOver::File => clip.file(&FIXTURES.green_clip.path)?,

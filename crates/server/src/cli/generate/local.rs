@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use kinora_domain::{Draft, GenerationSpec, Member, Seed, Source, SpecRules};
+use kinora_domain::{Draft, Member, Seed, Source};
 use kinora_engine::Step;
 use kinora_media::fetch::check_url_syntax;
 use kinora_worker::{
@@ -18,7 +18,7 @@ use crate::{
         print::tell,
         signals::StopSignals,
     },
-    compose::{engine_factory, open_fetcher, open_toolbox},
+    compose::{Engines, open_engines, open_fetcher, open_toolbox},
     config::Config,
 };
 
@@ -29,7 +29,7 @@ pub(super) async fn generate(
     output: Option<PathBuf>,
     preview: Option<PathBuf>,
 ) -> Outcome<PathBuf> {
-    let engine = engine_factory(&config.engine).map_err(failed("the video cannot be made"))?;
+    let engines = open_engines(config, false).map_err(failed("the video cannot be made"))?;
     let mut signals = StopSignals::catch().map_err(failed("signals cannot be caught"))?;
     let toolbox = open_toolbox(&config.media).map_err(failed("media cannot be made"))?;
     let fetcher = open_fetcher(&config.media).map_err(failed("media cannot be made"))?;
@@ -40,18 +40,21 @@ pub(super) async fn generate(
             .add(&toolbox, member, &path)
             .map_err(|error| failure_of(&error))
     })?;
-    let rules = SpecRules {
-        offer: &|feature| engine.offer.feature(feature).cloned(),
-        url_problem: &|url| {
-            Some(
-                check_url_syntax(url, &config.media.allow_hosts)
-                    .err()?
-                    .to_string(),
-            )
-        },
-        drawn_seed: Seed::from_entropy(rand::random()),
+    let url_problem = |url: &str| {
+        Some(
+            check_url_syntax(url, &config.media.allow_hosts)
+                .err()?
+                .to_string(),
+        )
     };
-    let spec = GenerationSpec::parse(draft, &rules).map_err(|violations| refusal_of(&violations))?;
+    let Engines { factories, catalog } = engines;
+    let (spec, offer) = catalog
+        .judge(&draft, &url_problem, Seed::from_entropy(rand::random()))
+        .map_err(|violations| refusal_of(&violations))?;
+    let engine = factories
+        .into_iter()
+        .find(|factory| Some(&factory.offer.id) == offer.as_ref())
+        .ok_or_else(|| Failure::refused(format!("no engine here does {}", spec.feature)))?;
 
     let output = Output::create(output, spec.seed)?;
     let progress = ProgressDisplay::start();

@@ -1,6 +1,8 @@
 //! What this server offers, as published: models, their features and limits, and prices.
 
-use kinora_domain::{Feature, FeatureOffer, Model, Offer, PriceTable};
+use kinora_domain::{
+    AspectRatio, Catalog, Feature, FeatureOffer, Model, Offer, PriceTable, Resolution, Start,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -39,6 +41,9 @@ pub struct EngineView {
     pub id: String,
     /// What it is good for.
     pub about: String,
+    /// For which workflows it is asked.
+    #[schema(schema_with = schema::feature_list)]
+    pub features: Vec<&'static str>,
 }
 
 /// The limits of one feature.
@@ -102,21 +107,20 @@ pub struct PriceView {
 }
 
 impl ModelsView {
-    /// What some offers, in order of preference, can do together.
-    pub fn new(offers: &[Offer], prices: &PriceTable) -> ModelsView {
+    /// What the offers of an installation can do together.
+    pub fn new(catalog: &Catalog, prices: &PriceTable) -> ModelsView {
         let model = |model: Model| {
             let limits = features_of(model)
                 .iter()
-                .filter_map(|feature| offers.iter().find_map(|offer| offer.feature(*feature)));
-            let limits: Vec<&FeatureOffer> = limits.collect();
-            let does_some = |offer: &&Offer| features_of(model).iter().any(|f| offer.feature(*f).is_some());
+                .filter_map(|feature| together(*feature, catalog));
+            let limits: Vec<FeatureOffer> = limits.collect();
             ModelView {
-                engines: offers.iter().filter(does_some).map(EngineView::new).collect(),
+                engines: engines(model, catalog),
                 id: model.as_str(),
                 endpoint: format!("/api/v1/generation/{model}"),
                 sse_endpoint: format!("/api/v1/generation/sse/{model}"),
                 prices: limits.iter().flat_map(|offer| prices_of(offer, prices)).collect(),
-                features: limits.into_iter().map(FeatureView::new).collect(),
+                features: limits.iter().map(FeatureView::new).collect(),
             }
         };
         ModelsView {
@@ -125,8 +129,51 @@ impl ModelsView {
     }
 }
 
+/// The engines that are asked for a model's features: in the order of the first of these, then of the next.
+fn engines(model: Model, catalog: &Catalog) -> Vec<EngineView> {
+    let mut engines: Vec<EngineView> = Vec::new();
+    for feature in features_of(model) {
+        for (id, _) in catalog.of(*feature) {
+            let known = engines.iter_mut().find(|engine| engine.id == id.0);
+            match (known, catalog.offers().iter().find(|offer| offer.id == *id)) {
+                (Some(engine), _) => engine.features.push(feature.as_str()),
+                (None, Some(offer)) => engines.push(EngineView::new(offer, *feature)),
+                (None, None) => {}
+            }
+        }
+    }
+    engines
+}
+
+/// What can be asked of a feature at all: the widest limits of its engines. Not every combination of them is within one.
+fn together(feature: Feature, catalog: &Catalog) -> Option<FeatureOffer> {
+    let offers: Vec<&FeatureOffer> = catalog.of(feature).map(|(_, limits)| limits).collect();
+    let most = |of: fn(&FeatureOffer) -> usize| offers.iter().map(|offer| of(offer)).max();
+    Some(FeatureOffer {
+        feature,
+        starts: any(&Start::ALL, |start| {
+            offers.iter().any(|o| o.starts.contains(start))
+        }),
+        resolutions: any(&Resolution::ALL, |resolution| {
+            offers.iter().any(|o| o.resolutions.contains(resolution))
+        }),
+        aspect_ratios: any(&AspectRatio::ALL, |ratio| {
+            offers.iter().any(|o| o.aspect_ratios.contains(ratio))
+        }),
+        duration_s_max: offers.iter().map(|offer| offer.duration_s_max).max()?,
+        reference_images_max: most(|offer| offer.reference_images_max)?,
+        reference_videos_max: most(|offer| offer.reference_videos_max)?,
+        references_max: most(|offer| offer.references_max)?,
+        audio_input: offers.iter().any(|offer| offer.audio_input),
+    })
+}
+
+fn any<T: Copy>(all: &[T], wanted: impl Fn(&T) -> bool) -> Vec<T> {
+    all.iter().copied().filter(wanted).collect()
+}
+
 impl EngineView {
-    fn new(offer: &Offer) -> EngineView {
+    fn new(offer: &Offer, feature: Feature) -> EngineView {
         let Offer {
             id,
             about,
@@ -135,6 +182,7 @@ impl EngineView {
         EngineView {
             id: id.to_string(),
             about: about.clone(),
+            features: vec![feature.as_str()],
         }
     }
 }

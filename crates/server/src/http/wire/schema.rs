@@ -548,6 +548,11 @@ pub(super) fn resolution_list() -> Schema {
     ArrayBuilder::new().items(RefOr::from(resolutions())).into()
 }
 
+/// Several features.
+pub(super) fn feature_list() -> Schema {
+    ArrayBuilder::new().items(RefOr::from(features())).into()
+}
+
 /// What clips start from.
 pub(super) fn start_list() -> Schema {
     let words = Start::ALL.map(Start::as_str).into();

@@ -12,9 +12,9 @@ use kinora_domain::{
 };
 use kinora_store::{
     Account, Balance, Canceled, Claim, Claimed, Delivery, DueDelivery, Endpoint, EndpointChange, Entry,
-    Finding, Finished, GenerationPage, Heartbeat, Key, LeaseKey, MediaRemoved, NewGrant, Outcome, Page,
-    QueueDepth, Recovered, Result, StatusEvent, Store, StoreError, Submission, Submitted, TryOutcome,
-    Webhooks,
+    Finding, Finished, GenerationPage, Heartbeat, Key, LeaseKey, MediaRemoved, NewGrant, Note, Noted,
+    Outcome, Page, QueueDepth, Recovered, Result, StatusEvent, Store, StoreError, Submission, Submitted,
+    TryOutcome, Webhooks,
 };
 use tokio::sync::{Notify, watch};
 
@@ -23,6 +23,7 @@ use tokio::sync::{Notify, watch};
 pub(crate) struct Stumbles {
     pub(crate) claims: AtomicU32,
     pub(crate) heartbeats: AtomicU32,
+    pub(crate) notes: AtomicU32,
     pub(crate) finishes: AtomicU32,
 }
 
@@ -55,6 +56,10 @@ impl Store for Flaky {
     ) -> Result<Heartbeat> {
         stumble(&self.stumbles.heartbeats)?;
         self.store.heartbeat(lease, progress, lease_ms, now).await
+    }
+    async fn note(&self, lease: LeaseKey, note: Note, now: Timestamp) -> Result<Noted> {
+        stumble(&self.stumbles.notes)?;
+        self.store.note(lease, note, now).await
     }
     async fn finish(&self, lease: LeaseKey, outcome: Outcome, now: Timestamp) -> Result<Finished> {
         stumble(&self.stumbles.finishes)?;

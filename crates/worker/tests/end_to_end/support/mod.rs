@@ -4,6 +4,7 @@ pub(crate) mod clips;
 pub(crate) mod fixtures;
 pub(crate) mod flaky;
 pub(crate) mod http;
+pub(crate) mod upstreams;
 
 use std::{
     path::PathBuf,
@@ -12,9 +13,9 @@ use std::{
 };
 
 use kinora_domain::{
-    AccountId, Artifact, Bucket, Credits, Draft, Generation, GenerationId, GenerationSpec, GrantId, Model,
-    OfferId, Origin, PriceTable, Seed, Source, SpecRules, Split, Status, StoredInput, Timestamp, WorkerId,
-    ledger::EntryType, price::ClipLengths,
+    AccountId, Artifact, Bucket, Catalog, Credits, Draft, Generation, GenerationId, GenerationSpec, GrantId,
+    Model, OfferId, Origin, PriceTable, Seed, Source, SpecRules, Split, Status, StoredInput, Timestamp,
+    WorkerId, ledger::EntryType, price::ClipLengths,
 };
 use kinora_engine::{Engine, Fault, TestPattern, TestPatternOptions};
 use kinora_media::{
@@ -29,7 +30,8 @@ use kinora_store::{
     sqlite::{SqliteOptions, SqliteStore},
 };
 use kinora_worker::{
-    EngineFactory, Housekeeping, HousekeepingOptions, Worker, WorkerOptions, WorkerParts, system_clock,
+    EngineFactory, Housekeeping, HousekeepingOptions, PublishBlob, Worker, WorkerOptions, WorkerParts,
+    system_clock,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -266,6 +268,35 @@ impl World {
     }
 
     pub(crate) fn work_with(&self, engine: EngineFactory, change: impl FnOnce(&mut WorkerOptions)) -> Work {
+        self.work_with_all(vec![engine], change)
+    }
+
+    /// Starts a worker with several engines, which are asked in this order.
+    pub(crate) fn work_with_all(
+        &self,
+        engines: Vec<EngineFactory>,
+        change: impl FnOnce(&mut WorkerOptions),
+    ) -> Work {
+        self.start(engines, None, change)
+    }
+
+    /// Starts a worker that gives inputs a public URL, at which nobody is.
+    pub(crate) fn work_in_public(
+        &self,
+        engine: EngineFactory,
+        change: impl FnOnce(&mut WorkerOptions),
+    ) -> Work {
+        let publish: PublishBlob =
+            Arc::new(|id, blob, extension| format!("https://kinora.example/files/{id}/{blob}.{extension}"));
+        self.start(vec![engine], Some(publish), change)
+    }
+
+    fn start(
+        &self,
+        engines: Vec<EngineFactory>,
+        publish: Option<PublishBlob>,
+        change: impl FnOnce(&mut WorkerOptions),
+    ) -> Work {
         let mut options = WorkerOptions::new(self.scratch());
         options.preset = Preset::Superfast;
         change(&mut options);
@@ -275,7 +306,9 @@ impl World {
             blobs: Arc::clone(&self.blobs),
             toolbox: TOOLBOX.clone(),
             fetcher: fetcher(),
-            engines: vec![engine],
+            catalog: Catalog::new(engines.iter().map(|engine| engine.offer.clone()).collect()),
+            engines,
+            publish,
             prices: PRICES,
             options,
             clock: system_clock(),

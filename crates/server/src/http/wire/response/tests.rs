@@ -1,9 +1,9 @@
 //! Every answer, for every status, held against the contract.
 
 use kinora_domain::{
-    AccountId, AspectRatio, AudioSetting, BlobHash, Credits, EntryId, FailureCode, Feature, FrameSize, Lease,
-    Offer, OfferId, Origin, PriceTable, Progress, Resolution, Seed, Source, StoredInput, WorkerId, Workflow,
-    ledger::EntryType,
+    AccountId, AspectRatio, AudioSetting, BlobHash, Catalog, Credits, EntryId, FailureCode, Feature,
+    FrameSize, Lease, Offer, OfferId, Origin, PriceTable, Progress, Resolution, Seed, Source, StoredInput,
+    WorkerId, Workflow, ledger::EntryType,
 };
 use kinora_store::{Balance, Entry, Page};
 use serde_json::{Value, json};
@@ -660,14 +660,18 @@ fn models_show_what_the_offers_can_do() {
         billed_input_ms_max: None,
     };
     let all = json(&ModelsView::new(
-        &[Offer::unlimited("test", "For tests.")],
+        &Catalog::new(vec![Offer::unlimited("test", "For tests.")]),
         &prices,
     ));
     let video = &all["data"][0];
     assert_eq!(video["id"], "wan/wan-v2.7-video");
     assert_eq!(video["endpoint"], "/api/v1/generation/wan/wan-v2.7-video");
     assert_eq!(video["sse_endpoint"], "/api/v1/generation/sse/wan/wan-v2.7-video");
-    assert_eq!(video["engines"], json!([{"id": "test", "about": "For tests."}]));
+    let every = ["text-image", "frames", "reference", "edit-video"];
+    assert_eq!(
+        video["engines"],
+        json!([{"id": "test", "about": "For tests.", "features": every}])
+    );
     let features: Vec<&Value> = video["features"]
         .as_array()
         .expect("an array")
@@ -697,7 +701,7 @@ fn models_show_what_the_offers_can_do() {
     assert_eq!(edit["id"], "wan/wan-v2.7/edit-video");
     assert_eq!(edit["features"].as_array().map(Vec::len), Some(1));
 
-    let none = json(&ModelsView::new(&[], &prices));
+    let none = json(&ModelsView::new(&Catalog::default(), &prices));
     assert_eq!(
         (&none["data"][0]["features"], &none["data"][0]["prices"]),
         (&json!([]), &json!([]))

@@ -1,0 +1,167 @@
+//! The engines of an installation, and the order in which they are asked: from the configuration to what a worker builds
+//! and what requests are judged by.
+
+use std::time::Duration;
+
+use kinora_domain::{Catalog, Feature, Offer, OfferId};
+use kinora_engine::{
+    DashScope, DashScopeOptions, Engine, EngineError, OpenCheckpointError, OpenUpstreamError, TestPattern,
+    TestPatternOptions, VideosApi, WanEngine, WanOptions,
+};
+use kinora_media::fetch::{FetchError, FetchPolicy, Fetcher};
+use kinora_worker::EngineFactory;
+use thiserror::Error;
+
+use crate::config::{Config, EngineConfig, EngineName, EngineSection, MediaConfig, UpstreamConfig};
+
+/// What makes videos here.
+#[derive(Clone)]
+pub struct Engines {
+    /// Builds them.
+    pub factories: Vec<EngineFactory>,
+    /// What they can do, and in which order they are asked.
+    pub catalog: Catalog,
+}
+
+/// Engines that cannot be used.
+#[derive(Debug, Error)]
+pub enum OpenEnginesError {
+    /// The model's files.
+    #[error(transparent)]
+    Checkpoint(#[from] OpenCheckpointError),
+    /// A server that others run.
+    #[error("the engine of [{section}] cannot be used")]
+    Upstream {
+        /// Which.
+        section: &'static str,
+        /// Why.
+        #[source]
+        source: OpenUpstreamError,
+    },
+    /// The client for results.
+    #[error(transparent)]
+    Fetcher(#[from] FetchError),
+    /// Two of one name: nobody could tell whose a generation is.
+    #[error("two engines are called {name}; set the name of one in its section")]
+    SameName {
+        /// The name.
+        name: String,
+    },
+}
+
+/// How long the copy of a result may take. It is ours by then, and paid for.
+const RESULT_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Checks and describes every engine that is configured. Blocks: a checkpoint is checked, tensor by tensor.
+///
+/// `is_served` tells that a server gives out inputs at the public URL, where one is configured.
+pub fn open_engines(config: &Config, is_served: bool) -> Result<Engines, OpenEnginesError> {
+    let mut opened = Vec::new();
+    opened.extend(local(&config.engine)?.map(|factory| (EngineSection::Engine, factory)));
+    let fetcher = || result_fetcher(&config.media);
+    if let Some(UpstreamConfig { options, at_once }) = &config.dashscope {
+        let options = DashScopeOptions {
+            is_public: is_served && config.server.public_url.is_some(),
+            ..options.clone()
+        };
+        let fetcher = fetcher()?;
+        let open = move || DashScope::open(options.clone(), fetcher.clone());
+        opened.push((
+            EngineSection::DashScope,
+            upstream(EngineSection::DashScope, *at_once, open)?,
+        ));
+    }
+    if let Some(UpstreamConfig { options, at_once }) = &config.videos_api {
+        let (options, fetcher) = (options.clone(), fetcher()?);
+        let open = move || VideosApi::open(options.clone(), fetcher.clone());
+        opened.push((
+            EngineSection::VideosApi,
+            upstream(EngineSection::VideosApi, *at_once, open)?,
+        ));
+    }
+    let id = |section: &EngineSection| -> Option<OfferId> {
+        let found = opened.iter().find(|(opened, _)| opened == section);
+        found.map(|(_, factory)| factory.offer.id.clone())
+    };
+    let route = |feature: Feature| config.routes.of(feature).iter().filter_map(id).collect();
+    let offers: Vec<Offer> = opened.iter().map(|(_, factory)| factory.offer.clone()).collect();
+    for (index, offer) in offers.iter().enumerate() {
+        if offers[..index].iter().any(|other| other.id == offer.id) {
+            let name = offer.id.0.clone();
+            return Err(OpenEnginesError::SameName { name });
+        }
+    }
+    Ok(Engines {
+        catalog: Catalog::with_routes(offers, route),
+        factories: opened.into_iter().map(|(_, factory)| factory).collect(),
+    })
+}
+
+fn local(config: &EngineConfig) -> Result<Option<EngineFactory>, OpenCheckpointError> {
+    match config.name {
+        EngineName::Wan => {
+            let options = wan_options(config);
+            let offer = WanEngine::open(options.clone())?.offer().clone();
+            Ok(Some(EngineFactory::new(offer, move || {
+                let engine = WanEngine::open(options.clone()).map_err(|error| unavailable(&error))?;
+                Ok(Box::new(engine))
+            })))
+        }
+        EngineName::TestPattern => {
+            let offer = TestPattern::new(TestPatternOptions::default()).offer().clone();
+            Ok(Some(EngineFactory::new(offer, || {
+                Ok(Box::new(TestPattern::new(TestPatternOptions::default())))
+            })))
+        }
+        EngineName::None => Ok(None),
+    }
+}
+
+fn upstream<E: Engine + 'static>(
+    section: EngineSection,
+    at_once: usize,
+    open: impl Fn() -> Result<E, OpenUpstreamError> + Send + Sync + 'static,
+) -> Result<EngineFactory, OpenEnginesError> {
+    let section = section.as_str();
+    let opened = open().map_err(|source| OpenEnginesError::Upstream { section, source })?;
+    let factory = EngineFactory::new(opened.offer().clone(), move || {
+        Ok(Box::new(open().map_err(|error| unavailable(&error))?))
+    });
+    Ok(factory.with_own_slots(at_once))
+}
+
+fn unavailable(error: &dyn std::error::Error) -> EngineError {
+    EngineError::Unavailable {
+        detail: kinora_media::chain(error).to_string(),
+    }
+}
+
+/// Results lie where an upstream says, so that they are fetched as carefully as what users name.
+fn result_fetcher(config: &MediaConfig) -> Result<Fetcher, FetchError> {
+    Fetcher::new(FetchPolicy {
+        allow_hosts: config.allow_hosts.clone(),
+        timeout: RESULT_TIMEOUT,
+        ..FetchPolicy::default()
+    })
+}
+
+/// What our own engine is told.
+pub fn wan_options(config: &EngineConfig) -> WanOptions {
+    let EngineConfig {
+        name: _,
+        checkpoint,
+        memory_bytes,
+        steps,
+        guidance,
+        step_cache,
+        pixels,
+    } = config.clone();
+    WanOptions {
+        checkpoint,
+        memory_budget: memory_bytes,
+        steps,
+        guidance,
+        step_cache,
+        area: pixels,
+    }
+}

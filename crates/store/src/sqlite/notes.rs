@@ -1,0 +1,51 @@
+//! Notes of attempts: written under a lease, read by whoever claims the generation next for the same offer.
+
+use kinora_domain::{Generation, Status, Timestamp};
+use rusqlite::{Connection, params};
+
+use super::generations::load;
+use crate::{LeaseKey, Note, Noted, Result, StoreError};
+
+/// Keeps a note in place of the last one about the same clip.
+pub(super) fn write(connection: &Connection, lease: LeaseKey, note: &Note, now: Timestamp) -> Result<Noted> {
+    let Some(kept) = load(connection, lease.generation)? else {
+        return Ok(Noted::LeaseLost);
+    };
+    match kept.generation.status {
+        Status::Running { lease: held, .. } if held.token == lease.token => {}
+        Status::Queued { .. }
+        | Status::Running { .. }
+        | Status::Succeeded(_)
+        | Status::Failed(_)
+        | Status::Canceled => return Ok(Noted::LeaseLost),
+    }
+    let Note { clip, text } = note;
+    let Generation { id, offer, .. } = kept.generation;
+    connection
+        .prepare_cached(
+            "INSERT INTO attempt_notes (generation, offer, clip, note, written_at) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO UPDATE SET note = excluded.note, written_at = excluded.written_at",
+        )
+        .and_then(|mut insert| insert.execute(params![id.to_string(), offer.0, clip, text, now.0]))
+        .map_err(StoreError::database("keep a note"))?;
+    Ok(Noted::Kept)
+}
+
+/// What earlier attempts with the offer that the generation waits for have left, in the order of the clips.
+pub(super) fn left(connection: &Connection, generation: &Generation) -> Result<Vec<Note>> {
+    let key = params![generation.id.to_string(), generation.offer.0];
+    connection
+        .prepare_cached(
+            "SELECT clip, note FROM attempt_notes WHERE generation = ?1 AND offer = ?2 ORDER BY clip",
+        )
+        .and_then(|mut select| {
+            let note = |row: &rusqlite::Row<'_>| {
+                Ok(Note {
+                    clip: row.get(0)?,
+                    text: row.get(1)?,
+                })
+            };
+            select.query_map(key, note)?.collect()
+        })
+        .map_err(StoreError::database("read notes"))
+}
