@@ -22,6 +22,7 @@ use crate::{
     EngineError, EngineProgress, Halt, Made,
     clip::{ClipSink, FrameFormat, SinkError},
     inputs::Inputs,
+    prompt::shots::{self, Shot},
 };
 
 /// One clip being made.
@@ -57,6 +58,19 @@ struct Plan {
     negative_prompt: String,
 }
 
+/// Runs that follow each other without a cut.
+struct Take<'r> {
+    runs: &'r [Segment],
+    /// What the first of them starts from.
+    opening: Conditioning,
+    /// How it ends, where that is given.
+    last: Option<FrameRgb>,
+    /// At most so many of its frames are shown.
+    needed: usize,
+    /// How many runs of the clip are behind, and how many there are in all.
+    at: (usize, usize),
+}
+
 /// What a run is given beside its prompt.
 struct Known<'f> {
     /// The last frames of what there is.
@@ -90,16 +104,29 @@ impl<'a> Film<'a> {
     ) -> Result<Made, EngineError> {
         self.warn_of_words();
         let mut audience = Audience { clip, observe };
+        let mut actual_prompt = None;
         match &self.spec.workflow {
             Workflow::Edit { .. } => self.edit(&mut audience)?,
             Workflow::Continuation { .. } => self.go_on(&mut audience)?,
+            Workflow::Reference {
+                multi_shots: true, ..
+            } => match shots::cut(&self.plan.prompt, self.inputs.duration_ms) {
+                shots if shots.len() > 1 => {
+                    actual_prompt = Some(shots::write(&self.plan.prompt, self.inputs.duration_ms));
+                    self.shots(shots, &mut audience)?;
+                }
+                _ => {
+                    self.warn_of_one_shot();
+                    self.start(&mut audience)?;
+                }
+            },
             Workflow::Text { .. }
             | Workflow::Image { .. }
             | Workflow::FirstLast { .. }
             | Workflow::Reference { .. } => self.start(&mut audience)?,
         }
         Ok(Made {
-            actual_prompt: None,
+            actual_prompt,
             warnings: self.warnings,
         })
     }
@@ -125,16 +152,77 @@ impl<'a> Film<'a> {
         self.begin(fit, audience)?;
 
         let runs = self.segments(0);
+        let opening = match (first.take(), last.clone().filter(|_| runs.len() == 1)) {
+            (Some(first), Some(last)) => Conditioning::FirstAndLast { first, last },
+            (Some(first), None) => Conditioning::FirstFrame(first),
+            (None, _) if references.is_empty() => Conditioning::Text,
+            (None, _) => references.conditioning(),
+        };
+        let take = Take {
+            runs: &runs,
+            opening,
+            last,
+            needed: usize::MAX,
+            at: (0, runs.len()),
+        };
+        self.take(take, audience)
+    }
+
+    /// Of references, in several shots that are cut together. Each is made for itself, of its own part of the prompt; what
+    /// the shots have in common are the references.
+    fn shots(&mut self, shots: Vec<Shot>, audience: &mut Audience<'_>) -> Result<(), EngineError> {
+        let references = self.footage().references(self.pipeline.capabilities())?;
+        self.warn_of_references(&references);
+        self.begin(Fit::Cover, audience)?;
+        let fps = self.plan.fps as usize;
+        let mut from_ms = 0;
+        let mut takes = Vec::with_capacity(shots.len());
+        for Shot { prompt, duration_ms } in shots {
+            let frame_at = |ms: u64| (ms as usize * fps + 500) / 1000;
+            let to_ms = from_ms + duration_ms;
+            // One more than fills a shot, where the clip ends with it: the first frame of a clip stands at 0.
+            let fills = usize::from(to_ms >= self.inputs.duration_ms);
+            let num_frames = frame_at(to_ms) - frame_at(from_ms) + fills;
+            self.plan.num_frames = num_frames;
+            takes.push((prompt, num_frames, self.segments(0)));
+            from_ms = to_ms;
+        }
+        let of = takes.iter().map(|(_, _, runs)| runs.len()).sum();
+        let mut made = 0;
+        for (prompt, num_frames, runs) in takes {
+            self.plan.prompt = prompt;
+            let take = Take {
+                runs: &runs,
+                opening: match references.is_empty() {
+                    true => Conditioning::Text,
+                    false => references.conditioning(),
+                },
+                last: None,
+                needed: num_frames,
+                at: (made, of),
+            };
+            self.take(take, audience)?;
+            made += runs.len();
+        }
+        Ok(())
+    }
+
+    /// Runs that go on from each other, from an opening to a last frame where there is one.
+    fn take(&mut self, take: Take<'_>, audience: &mut Audience<'_>) -> Result<(), EngineError> {
+        let Take {
+            runs,
+            opening,
+            last,
+            mut needed,
+            at: (done, of),
+        } = take;
+        let mut opening = Some(opening);
         let mut before = VecDeque::new();
         for (index, run) in runs.iter().enumerate() {
-            let is_last = index + 1 == runs.len();
-            let last = last.clone().filter(|_| is_last);
-            let conditioning = match (index, first.take(), last) {
-                (0, Some(first), Some(last)) => Conditioning::FirstAndLast { first, last },
-                (0, Some(first), None) => Conditioning::FirstFrame(first),
-                (0, None, _) if references.is_empty() => Conditioning::Text,
-                (0, None, _) => references.conditioning(),
-                (_, _, last) => self.going_on(
+            let last = last.clone().filter(|_| index + 1 == runs.len());
+            let conditioning = match opening.take() {
+                Some(opening) => opening,
+                None => self.going_on(
                     *run,
                     Known {
                         before: &before,
@@ -145,10 +233,15 @@ impl<'a> Film<'a> {
             let run = Run {
                 conditioning,
                 segment: *run,
-                noise: index,
-                at: (index, runs.len()),
+                noise: done + index,
+                at: (done + index, of),
             };
             self.run(run, audience, &mut before, &mut |frame, clip| {
+                // Runs have lengths of 4n + 1: what is beyond the take is not shown.
+                match needed.checked_sub(1) {
+                    Some(left) => needed = left,
+                    None => return Ok(()),
+                }
                 clip.frame(&frame.data)
             })?;
         }
@@ -394,16 +487,15 @@ impl<'a> Film<'a> {
         self.pipeline.capabilities().about.clone().unwrap_or_default()
     }
 
+    fn warn_of_one_shot(&mut self) {
+        self.note(vec![told::warning(
+            "single_shot",
+            "The prompt describes one shot, or the clip is too short for two; multi_shots had no effect."
+                .into(),
+        )]);
+    }
+
     fn warn_of_references(&mut self, references: &References) {
-        if let Workflow::Reference {
-            multi_shots: true, ..
-        } = &self.spec.workflow
-        {
-            self.note(vec![told::warning(
-                "single_shot",
-                "This engine makes one shot; multi_shots had no effect.".into(),
-            )]);
-        }
         const TRAINED: usize = 3;
         let count = references.images.len() + references.videos.len();
         if self.pipeline.capabilities().family == Family::Vace && count > TRAINED {

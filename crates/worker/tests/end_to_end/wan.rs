@@ -80,6 +80,7 @@ impl Desk {
         assert!(preview.starts_with(&[0xff, 0xd8]));
         Made {
             video: result.clips[0].video.clone(),
+            actual_prompt: result.actual_prompt.clone(),
             warned: result
                 .warnings
                 .iter()
@@ -92,6 +93,7 @@ impl Desk {
 
 struct Made {
     video: PathBuf,
+    actual_prompt: Option<String>,
     warned: Vec<String>,
     _folder: TempDir,
 }
@@ -269,6 +271,48 @@ async fn of_a_reference_picture_or_clip() {
         "{:?}",
         made.warned
     );
+}
+
+/// Each shot is made for itself: the first of two is what its sentence alone would have become.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_several_shots() {
+    let of_red = async |text: &str, duration, multi_shots| {
+        let mut desk = Desk::new();
+        let draft = Draft {
+            reference_images: Vec::from_iter(desk.add(Member::ReferenceImages(0), &FIXTURES.red)),
+            duration: Some(duration),
+            multi_shots: Some(multi_shots),
+            seed: Some(3),
+            ..prompt(text)
+        };
+        desk.make(draft).await
+    };
+    let shots = "the thing in Image 1 moves left at night. the thing in Image 1 rises in the snow.";
+    let cut = of_red(shots, 4, true).await;
+    assert_eq!(ClipFacts::of(&cut.video), ClipFacts::expected(1280, 720, 120));
+    assert_eq!(cut.warned, ["silent_audio", "upscaled"]);
+    let prompt = "Shot 1 [0-2 seconds] the thing in Image 1 moves left at night. Shot 2 [2-4 seconds] the thing in \
+                  Image 1 rises in the snow.";
+    assert_eq!(cut.actual_prompt.as_deref(), Some(prompt));
+    let alone = of_red("the thing in Image 1 moves left at night.", 2, true).await;
+    assert_eq!(alone.warned, ["single_shot", "silent_audio", "upscaled"]);
+    let off = |frame, other: &Made| {
+        let (one, other) = (
+            whole_colour(&cut.video, frame),
+            whole_colour(&other.video, frame.min(59)),
+        );
+        one.iter().zip(other).map(|(a, b)| a.abs_diff(b)).max().unwrap()
+    };
+    for frame in [0, 20, 50] {
+        assert!(
+            off(frame, &alone) < 4,
+            "frame {frame} is off by {}",
+            off(frame, &alone)
+        );
+    }
+    let whole = of_red(shots, 4, false).await;
+    assert_eq!(whole.actual_prompt, None);
+    assert_ne!(frames_hash(&whole.video), frames_hash(&cut.video));
 }
 
 #[tokio::test(flavor = "multi_thread")]
