@@ -31,6 +31,7 @@ pub use clip::{ClipSink, FrameFormat, SinkError};
 pub use dashscope::{DashScope, DashScopeOptions};
 pub use error::EngineError;
 pub use inputs::{InputMedium, Inputs, Part};
+pub use kinora_wan::{ExpertName, LoraOptions};
 pub use notebook::{NoteError, Notebook};
 pub use publish::{PublishError, Publisher};
 pub use test_pattern::{Fault, FaultKind, TestPattern, TestPatternOptions};

@@ -14,7 +14,7 @@ use std::{
 };
 
 use kinora_domain::{Credits, PriceTable};
-use kinora_engine::{DashScopeOptions, VideosApiOptions};
+use kinora_engine::{DashScopeOptions, ExpertName, LoraOptions, VideosApiOptions};
 use kinora_media::{compose::Preset, fetch::AllowedHosts, sandbox::SandboxPolicy};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -169,8 +169,12 @@ pub struct WebhooksConfig {
 pub struct EngineConfig {
     /// Which one.
     pub name: EngineName,
-    /// The folder of a checkpoint; none for the one that is part of the program.
+    /// The folder or transformer of a checkpoint; none for the one that is part of the program.
     pub checkpoint: Option<PathBuf>,
+    /// Changes to merge into its transformers.
+    pub loras: Vec<LoraOptions>,
+    /// The timesteps of a few-step distilled model; empty for the checkpoint's own.
+    pub timesteps: Vec<f64>,
     /// About how much memory weights and frames may take.
     pub memory_bytes: Option<u64>,
     /// Steps of the model for a clip.
@@ -412,9 +416,15 @@ impl EngineConfig {
             }),
             checkpoint: reader.text(
                 "engine.checkpoint",
-                "the folder of a checkpoint, or nothing",
+                "the folder or transformer of a checkpoint, or nothing",
                 |text| optional(text, |text| Some(PathBuf::from(text))),
             ),
+            loras: reader.list(
+                "engine.loras",
+                "LoRAs, as \"path\", \"path:scale\", \"path:scale:high_noise\" or \"path:scale:low_noise\", the scale within ±10",
+                |texts| texts.iter().map(|text| lora(text)).collect(),
+            ),
+            timesteps: reader.falling("engine.timesteps", 1.0..=1000.0),
             memory_bytes: unless_zero(reader.number("engine.memory_mib", 0..=16 * 1024 * 1024))
                 .map(|mib| mib * MIB),
             steps: unless_zero(reader.number("engine.steps", 0..=1000)).map(to_usize),
@@ -491,6 +501,24 @@ fn optional<T>(text: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<Opti
     } else {
         parse(text).map(Some)
     }
+}
+
+/// `path[:scale][:expert]`; a path may have colons of its own.
+fn lora(text: &str) -> Option<LoraOptions> {
+    let (rest, expert) = match text.rsplit_once(':') {
+        Some((rest, "high_noise")) => (rest, Some(ExpertName::HighNoise)),
+        Some((rest, "low_noise")) => (rest, Some(ExpertName::LowNoise)),
+        _ => (text, None),
+    };
+    let scaled = rest
+        .rsplit_once(':')
+        .and_then(|(path, scale)| Some((path, scale.parse().ok()?)));
+    let (path, scale): (&str, f32) = scaled.unwrap_or((rest, 1.0));
+    ((-10.0..=10.0).contains(&scale) && !path.is_empty()).then(|| LoraOptions {
+        path: path.into(),
+        scale,
+        expert,
+    })
 }
 
 fn public_url(text: &str) -> Option<Option<String>> {

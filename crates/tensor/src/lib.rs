@@ -1,6 +1,6 @@
 //! Numbers on a device: what the models compute with, and how it is computed fast.
 //!
-//! Model code sees [`Tensor`] (activations, always `f32`), [`Weight`] (as stored: `f32`, `bf16`, `f16`), and about two dozen
+//! Model code sees [`Tensor`] (activations, always `f32`), [`Weight`] (as stored: `f32`, `bf16`, `f16`, `fp8`, ggml's blocks), and about two dozen
 //! fused ops, each a method with its maths and shapes in its doc ([`ops`]). An op checks its operands and hands them to the
 //! [`Backend`] of their device: that trait is all a new device has to implement. The CPU is the one that is always there
 //! ([`Device::cpu`]); its kernels choose their SIMD at run time and stand beside naive twins that define what is right
@@ -14,6 +14,8 @@ pub mod shape;
 pub mod dtype;
 
 pub mod weight;
+
+pub mod blocks;
 
 pub mod tensor;
 

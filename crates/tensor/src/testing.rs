@@ -1,8 +1,5 @@
 //! Made-up tensors and their comparison, for the tests and benchmarks of this crate and of the models above it.
 
-use half::bf16;
-use half::f16;
-
 use crate::device::Device;
 use crate::dtype::DType;
 use crate::rng::TorchNormal;
@@ -52,12 +49,7 @@ impl Maker {
             .iter()
             .map(|x| x * scale)
             .collect();
-        match dtype {
-            DType::F32 => Weight::from_f32(shape, numbers),
-            DType::BF16 => Weight::from_bf16(shape, numbers.iter().map(|&x| bf16::from_f32(x)).collect()),
-            DType::F16 => Weight::from_f16(shape, numbers.iter().map(|&x| f16::from_f32(x)).collect()),
-        }
-        .expect("as many numbers as the shape has")
+        Weight::rounded(shape, numbers, dtype).expect("as many numbers as the shape has")
     }
 
     /// A number in `low ..= high`.

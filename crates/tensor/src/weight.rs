@@ -1,11 +1,14 @@
-//! A weight as its file stores it: `f32`, `bf16` or `f16`, owned or borrowed from a mapped file.
-//! Nothing is widened here; kernels widen inside the panel they pack, so that a 16-bit checkpoint costs 16 bits in memory.
+//! A weight as its file stores it, owned or borrowed from a mapped file.
+//! Nothing is widened here; kernels widen inside the panel they pack, so that a 16-bit checkpoint costs 16 bits in memory, and a
+//! quantised one what its file takes.
 
 use std::sync::Arc;
 
 use half::bf16;
 use half::f16;
 
+use crate::blocks::Blocks;
+use crate::blocks::Scale;
 use crate::checkpoint::FileBytes;
 use crate::dtype::DType;
 use crate::error::Result;
@@ -28,6 +31,8 @@ pub enum WeightView<'a> {
     BF16(&'a [bf16]),
     /// Stored as `f16`.
     F16(&'a [f16]),
+    /// Stored in blocks, or with a scale.
+    Blocks(Blocks<'a>),
 }
 
 #[derive(Clone)]
@@ -38,13 +43,16 @@ enum Numbers {
     Mapped(Mapped),
 }
 
-/// Aligned bytes inside a checkpoint's file. Made by [`Weight::mapped`] alone, which checks bounds and alignment.
+/// Bytes inside a checkpoint's file. Made by [`Weight::mapped`] alone, which checks bounds, and alignment where it matters.
 #[derive(Clone)]
 struct Mapped {
     file: Arc<FileBytes>,
     start: usize,
     len: usize,
     dtype: DType,
+    /// What the numbers are multiplied by: one number, or one for each row of `row` numbers.
+    scale: Option<Arc<[f32]>>,
+    row: usize,
 }
 
 impl Weight {
@@ -70,27 +78,55 @@ impl Weight {
         Ok(Self { shape, numbers })
     }
 
-    /// A weight whose little-endian bytes start at `start` of a mapped file. Borrowed where the machine can read them in place,
-    /// copied where they are misaligned. `None` where they leave the file.
-    pub(crate) fn mapped(shape: Shape, dtype: DType, file: &Arc<FileBytes>, start: usize) -> Option<Self> {
-        let len = shape.checked_elements()?.checked_mul(dtype.bytes())?;
+    /// A weight whose little-endian bytes start at `start` of a mapped file, multiplied by `scale` where there is one: one number, or
+    /// one for each row. Borrowed where the machine can read them in place, copied where they are misaligned. `None` where they
+    /// leave the file, or the scale has another length.
+    pub(crate) fn mapped(
+        shape: Shape,
+        dtype: DType,
+        file: &Arc<FileBytes>,
+        start: usize,
+        scale: Option<Arc<[f32]>>,
+    ) -> Option<Self> {
+        let elements = shape.checked_elements()?;
+        let len = dtype.bytes(elements)?;
         let bytes = file.get(start..start.checked_add(len)?)?;
-        let aligned = bytes.as_ptr().align_offset(dtype.bytes()) == 0;
-        let numbers = if cfg!(target_endian = "little") && aligned {
+        let rows = shape.dims().first().copied().unwrap_or(1);
+        if scale
+            .as_ref()
+            .is_some_and(|scale| scale.len() != 1 && scale.len() != rows)
+        {
+            return None;
+        }
+        let is_plain = dtype.is_plain() && scale.is_none();
+        let is_in_place =
+            || cfg!(target_endian = "little") && bytes.as_ptr().align_offset(dtype.block().bytes) == 0;
+        let numbers = if !is_plain || is_in_place() {
             Numbers::Mapped(Mapped {
                 file: Arc::clone(file),
                 start,
                 len,
                 dtype,
+                scale,
+                row: elements.checked_div(rows).unwrap_or(0).max(1),
             })
         } else {
             match dtype {
-                DType::F32 => Numbers::F32(Arc::new(decode(bytes, f32::from_le_bytes))),
                 DType::BF16 => Numbers::BF16(Arc::new(decode(bytes, bf16::from_le_bytes))),
                 DType::F16 => Numbers::F16(Arc::new(decode(bytes, f16::from_le_bytes))),
+                _ => Numbers::F32(Arc::new(decode(bytes, f32::from_le_bytes))),
             }
         };
         Some(Self { shape, numbers })
+    }
+
+    /// These numbers in a type that stands for itself: rounded to `dtype` where it is one, to `bf16` where it is not.
+    pub fn rounded(shape: impl Into<Shape>, numbers: Vec<f32>, dtype: DType) -> Result<Self> {
+        match dtype {
+            DType::F32 => Self::from_f32(shape, numbers),
+            DType::F16 => Self::from_f16(shape, numbers.into_iter().map(f16::from_f32).collect()),
+            _ => Self::from_bf16(shape, numbers.into_iter().map(bf16::from_f32).collect()),
+        }
     }
 
     /// The extents.
@@ -157,6 +193,7 @@ impl WeightView<'_> {
                     .zip(&numbers[range])
                     .for_each(|(wide, number)| *wide = number.to_f32());
             }
+            WeightView::Blocks(blocks) => blocks.widen_into(start, wide),
         }
     }
 
@@ -166,6 +203,7 @@ impl WeightView<'_> {
             WeightView::F32(numbers) => numbers.iter().all(|number| number.is_finite()),
             WeightView::BF16(numbers) => numbers.iter().all(|number| number.is_finite()),
             WeightView::F16(numbers) => numbers.iter().all(|number| number.is_finite()),
+            WeightView::Blocks(blocks) => blocks.is_finite(),
         }
     }
 
@@ -175,6 +213,11 @@ impl WeightView<'_> {
             WeightView::F32(numbers) => numbers[index],
             WeightView::BF16(numbers) => numbers[index].to_f32(),
             WeightView::F16(numbers) => numbers[index].to_f32(),
+            WeightView::Blocks(blocks) => {
+                let mut number = [0.0];
+                blocks.widen_into(index, &mut number);
+                number[0]
+            }
         }
     }
 }
@@ -182,16 +225,28 @@ impl WeightView<'_> {
 impl Mapped {
     fn view(&self) -> WeightView<'_> {
         let bytes = &self.file[self.start..self.start + self.len];
+        if !self.dtype.is_plain() || self.scale.is_some() {
+            let scale = match self.scale.as_deref() {
+                None => Scale::None,
+                Some([all]) => Scale::All(*all),
+                Some(rows) => Scale::Rows(rows, self.row),
+            };
+            return WeightView::Blocks(Blocks {
+                dtype: self.dtype,
+                bytes,
+                scale,
+            });
+        }
         let start = bytes.as_ptr();
-        let count = self.len / self.dtype.bytes();
+        let count = self.len / self.dtype.block().bytes;
         match self.dtype {
             // SAFETY: `Weight::mapped` is the only maker: the bytes are aligned for the type, lie inside of the mapping that
             // `self.file` keeps alive, and every bit pattern is a valid f32.
             DType::F32 => WeightView::F32(unsafe { std::slice::from_raw_parts(start.cast(), count) }),
-            // SAFETY: as above; `bf16` is a transparent u16.
-            DType::BF16 => WeightView::BF16(unsafe { std::slice::from_raw_parts(start.cast(), count) }),
             // SAFETY: as above; `f16` is a transparent u16.
             DType::F16 => WeightView::F16(unsafe { std::slice::from_raw_parts(start.cast(), count) }),
+            // SAFETY: as above; `bf16` is a transparent u16, and no other type gets here.
+            _ => WeightView::BF16(unsafe { std::slice::from_raw_parts(start.cast(), count) }),
         }
     }
 }

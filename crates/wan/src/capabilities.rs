@@ -1,6 +1,8 @@
 //! What a loaded checkpoint can do, and what it was made for: derived from its configuration, and from its [`Card`] where it has
 //! one.
 
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
 use crate::conditioning;
@@ -80,6 +82,8 @@ pub struct Defaults {
     pub steps: usize,
     /// How far the sigmas bend towards noise, as the checkpoint's files say.
     pub shift: f64,
+    /// The timesteps of a few-step distilled checkpoint, before shifting; empty for others.
+    pub timesteps: Vec<f64>,
     /// Guidance.
     pub guidance: Guidance,
     /// The negative prompt that the models were tuned with.
@@ -88,12 +92,28 @@ pub struct Defaults {
     pub references: usize,
 }
 
-/// `kinora.json`: what a checkpoint says of itself beyond the configurations of diffusers. Most have none; every key is optional.
+/// `kinora.json`: what a checkpoint says of itself beyond its other files. Most have none; every key is optional.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Card {
     name: Option<String>,
     about: Option<String>,
+    /// Which of several files are its parts, where it is made of loose ones: paths, from the card's folder on.
+    pub(crate) transformer: Option<PathBuf>,
+    pub(crate) transformer_low_noise: Option<PathBuf>,
+    pub(crate) text_encoder: Option<PathBuf>,
+    pub(crate) vae: Option<PathBuf>,
+    pub(crate) image_encoder: Option<PathBuf>,
+    pub(crate) tokenizer: Option<PathBuf>,
+    /// Attention heads of the transformer, and of the image encoder, which their shapes do not tell.
+    pub(crate) heads: Option<usize>,
+    pub(crate) image_heads: Option<usize>,
+    /// How far the sigmas bend towards noise.
+    pub(crate) shift: Option<f64>,
+    /// From which share of the timesteps on the high-noise expert is asked.
+    pub(crate) boundary: Option<f64>,
+    /// The timesteps of a few-step distilled checkpoint, before shifting.
+    timesteps: Vec<f64>,
     sizes: Vec<[usize; 2]>,
     num_frames: Option<usize>,
     fps: Option<usize>,
@@ -115,6 +135,20 @@ impl Card {
             Some(document) => document.parse(),
             None => Ok(Self::default()),
         }
+    }
+
+    /// The key of the first part that it names.
+    pub(crate) fn first_part(&self) -> Option<&'static str> {
+        let named = [
+            ("transformer", &self.transformer),
+            ("transformer_low_noise", &self.transformer_low_noise),
+            ("text_encoder", &self.text_encoder),
+            ("vae", &self.vae),
+            ("image_encoder", &self.image_encoder),
+            ("tokenizer", &self.tokenizer),
+        ];
+        let mut named = named.into_iter().filter(|(_, path)| path.is_some());
+        named.next().map(|(key, _)| key)
     }
 }
 
@@ -195,6 +229,17 @@ impl Capabilities {
         let Card {
             name,
             about,
+            transformer: _,
+            transformer_low_noise: _,
+            text_encoder: _,
+            vae: _,
+            image_encoder: _,
+            tokenizer: _,
+            heads: _,
+            image_heads: _,
+            shift: _,
+            boundary: _,
+            timesteps,
             sizes,
             num_frames,
             fps,
@@ -225,8 +270,17 @@ impl Capabilities {
                 sizes,
                 num_frames: num_frames.unwrap_or(defaults.num_frames),
                 fps: fps.unwrap_or(defaults.fps),
-                steps: steps.unwrap_or(defaults.steps),
-                guidance: guidance.map_or(defaults.guidance, Guidance::uniform),
+                steps: match timesteps.len() {
+                    0 => steps.unwrap_or(defaults.steps),
+                    distilled => distilled,
+                },
+                // Distilled models have learnt what guidance does.
+                guidance: match (guidance, timesteps.is_empty()) {
+                    (Some(guidance), _) => Guidance::uniform(guidance),
+                    (None, true) => defaults.guidance,
+                    (None, false) => Guidance::off(),
+                },
+                timesteps,
                 negative_prompt: negative_prompt.unwrap_or(defaults.negative_prompt),
                 references: references.unwrap_or(defaults.references),
                 ..defaults
@@ -303,6 +357,7 @@ impl Defaults {
             fps,
             steps,
             shift,
+            timesteps: Vec::new(),
             guidance,
             negative_prompt: NEGATIVE_PROMPT.into(),
             references: match family {

@@ -84,22 +84,11 @@ impl DitConfig {
         if raw.image_dim.is_some() != raw.added_kv_proj_dim.is_some() {
             return Err(unsupported("half a picture branch".into()));
         }
-        let half_pairs = !raw.attention_head_dim.is_multiple_of(2) || !raw.freq_dim.is_multiple_of(2);
-        if half_pairs || raw.attention_head_dim < 6 {
-            return Err(unsupported(format!("a head width of {}", raw.attention_head_dim)));
-        }
         let vace = raw.vace_layers.map(|layers| VaceConfig {
             layers,
             channels: raw.vace_in_channels,
         });
-        if let Some(vace) = &vace {
-            let ascending = vace.layers.windows(2).all(|pair| pair[0] < pair[1]);
-            let inside = vace.layers.last().is_some_and(|&last| last < raw.num_layers);
-            if !ascending || !inside || vace.layers[0] != 0 {
-                return Err(unsupported(format!("VACE layers {:?}", vace.layers)));
-            }
-        }
-        Ok(Self {
+        let config = Self {
             patch: raw.patch_size,
             heads: raw.num_attention_heads,
             head_dim: raw.attention_head_dim,
@@ -114,7 +103,28 @@ impl DitConfig {
             image_dim: raw.image_dim,
             pos_embed_tokens: raw.pos_embed_seq_len,
             vace,
-        })
+        };
+        config.checked(path)
+    }
+
+    /// Refuses what is not built; `path` is where the configuration is from.
+    pub(crate) fn checked(self, path: &Path) -> Result<Self, LoadError> {
+        let unsupported = |what: String| LoadError::Unsupported {
+            path: path.into(),
+            what,
+        };
+        let half_pairs = !self.head_dim.is_multiple_of(2) || !self.freq_dim.is_multiple_of(2);
+        if half_pairs || self.head_dim < 6 {
+            return Err(unsupported(format!("a head width of {}", self.head_dim)));
+        }
+        if let Some(vace) = &self.vace {
+            let ascending = vace.layers.windows(2).all(|pair| pair[0] < pair[1]);
+            let inside = vace.layers.last().is_some_and(|&last| last < self.layers);
+            if !ascending || !inside || vace.layers[0] != 0 {
+                return Err(unsupported(format!("VACE layers {:?}", vace.layers)));
+            }
+        }
+        Ok(self)
     }
 }
 
@@ -256,6 +266,12 @@ impl VaeConfig {
         let mut config: Self = document.parse()?;
         let RawVae { temperal_downsample } = document.parse()?;
         config.temporal_downsample = temperal_downsample.unwrap_or(config.temporal_downsample);
+        config.checked(path)
+    }
+
+    /// Refuses what is not built; `path` is where the configuration is from.
+    pub(crate) fn checked(self, path: &Path) -> Result<Self, LoadError> {
+        let config = self;
         let unsupported = |what: &str| {
             Err(LoadError::Unsupported {
                 path: path.into(),
@@ -284,6 +300,15 @@ impl VaeConfig {
         Ok(config)
     }
 
+    /// Mean and deviation of the latents of the published VAEs, which differ in their number of channels.
+    pub(crate) fn published_statistics(z_dim: usize) -> Option<(Vec<f32>, Vec<f32>)> {
+        match z_dim {
+            16 => Some((LATENTS_MEAN_2_1.to_vec(), LATENTS_STD_2_1.to_vec())),
+            48 => Some((LATENTS_MEAN_2_2.to_vec(), LATENTS_STD_2_2.to_vec())),
+            _ => None,
+        }
+    }
+
     /// How many latent frames stand for `frames` frames.
     pub fn latent_frames(&self, frames: usize) -> usize {
         frames.saturating_sub(1) / self.scale_factor_temporal + 1
@@ -298,6 +323,20 @@ const LATENTS_MEAN_2_1: [f32; 16] = [
 const LATENTS_STD_2_1: [f32; 16] = [
     2.8184, 1.4541, 2.3275, 2.6558, 1.2196, 1.7708, 2.6052, 2.0743, 3.2687, 2.1526, 2.8652, 1.5579, 1.6382,
     1.1253, 2.8251, 1.9160,
+];
+
+/// Those of the 2.2 latents. Reference: Wan2.2 `wan/modules/vae2_2.py`, `Wan2_2_VAE`.
+const LATENTS_MEAN_2_2: [f32; 48] = [
+    -0.2289, -0.0052, -0.1323, -0.2339, -0.2799, 0.0174, 0.1838, 0.1557, -0.1382, 0.0542, 0.2813, 0.0891,
+    0.1570, -0.0098, 0.0375, -0.1825, -0.2246, -0.1207, -0.0698, 0.5109, 0.2665, -0.2108, -0.2158, 0.2502,
+    -0.2055, -0.0322, 0.1109, 0.1567, -0.0729, 0.0899, -0.2799, -0.1230, -0.0313, -0.1649, 0.0117, 0.0723,
+    -0.2839, -0.2083, -0.0520, 0.3748, 0.0152, 0.1957, 0.1433, -0.2944, 0.3573, -0.0548, -0.1681, -0.0667,
+];
+const LATENTS_STD_2_2: [f32; 48] = [
+    0.4765, 1.0364, 0.4514, 1.1677, 0.5313, 0.4990, 0.4818, 0.5013, 0.8158, 1.0344, 0.5894, 1.0901, 0.6885,
+    0.6165, 0.8454, 0.4978, 0.5759, 0.3523, 0.7135, 0.6804, 0.5833, 1.4146, 0.8986, 0.5659, 0.7069, 0.5338,
+    0.4889, 0.4917, 0.4069, 0.4999, 0.6866, 0.4093, 0.5709, 0.6065, 0.6415, 0.4944, 0.5726, 1.2042, 0.5458,
+    1.6887, 0.3971, 1.0600, 0.3943, 0.5537, 0.5444, 0.4089, 0.7468, 0.7744,
 ];
 
 /// `model_index.json`: which parts there are and how they play together.

@@ -45,6 +45,24 @@ pub enum LoadError {
         /// What does not fit.
         what: String,
     },
+    /// A part of a checkpoint is missing, or there is more than one of it.
+    #[error("{} is not a whole checkpoint: {what}", path.display())]
+    Incomplete {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// What is missing, and what would be taken.
+        what: String,
+    },
+    /// A LoRA does not fit the model.
+    #[error("the LoRA {} does not fit: {key:?}: {what}", path.display())]
+    Lora {
+        /// The file.
+        path: PathBuf,
+        /// The key in it.
+        key: String,
+        /// Why not.
+        what: String,
+    },
     /// The weights' files are corrupt.
     #[error("cannot read the weights in {}", path.display())]
     Checkpoint {

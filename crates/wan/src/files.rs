@@ -12,11 +12,11 @@ use serde::de::DeserializeOwned;
 
 use crate::error::LoadError;
 
-/// The files of a checkpoint in the layout of diffusers.
+/// The files of a checkpoint.
 #[derive(Debug, Clone)]
 pub enum Files {
-    /// Below this folder.
-    Folder(PathBuf),
+    /// A folder, or a transformer with the other parts beside it.
+    Path(PathBuf),
     /// Part of the program.
     Embedded(&'static Embedded),
 }
@@ -41,7 +41,7 @@ impl Files {
     /// What a file is called in messages.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         match self {
-            Files::Folder(folder) => folder.join(name),
+            Files::Path(folder) => folder.join(name),
             Files::Embedded(embedded) => Path::new(embedded.name).join(name),
         }
     }
@@ -49,7 +49,7 @@ impl Files {
     /// What the whole is called in messages.
     pub(crate) fn root(&self) -> PathBuf {
         match self {
-            Files::Folder(folder) => folder.clone(),
+            Files::Path(folder) => folder.clone(),
             Files::Embedded(embedded) => embedded.name.into(),
         }
     }
@@ -57,7 +57,7 @@ impl Files {
     /// The bytes of the file `name`.
     pub(crate) fn read(&self, name: &str) -> Result<Cow<'static, [u8]>, LoadError> {
         let bytes = match self {
-            Files::Folder(folder) => fs::read(folder.join(name)).map(Cow::Owned),
+            Files::Path(folder) => fs::read(folder.join(name)).map(Cow::Owned),
             Files::Embedded(embedded) => embedded
                 .find(name)
                 .map(Cow::Borrowed)
@@ -90,7 +90,7 @@ impl Files {
     pub(crate) fn weights(&self, name: &str) -> Result<Checkpoint, LoadError> {
         let path = self.path(name);
         let opened = match self {
-            Files::Folder(_) => Checkpoint::open(&path),
+            Files::Path(_) => Checkpoint::open(&path),
             Files::Embedded(embedded) => {
                 let (file, bytes) = embedded.weights(name).ok_or_else(|| LoadError::Open {
                     path: path.clone(),

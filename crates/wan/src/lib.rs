@@ -35,6 +35,10 @@ pub mod frame;
 
 pub mod files;
 
+mod assembly;
+
+pub mod lora;
+
 pub mod config;
 
 pub mod precision;
@@ -45,6 +49,8 @@ mod inspect;
 
 mod names;
 
+mod infer;
+
 pub mod error;
 
 pub use crate::capabilities::Capabilities;
@@ -54,6 +60,8 @@ pub use crate::error::LoadError;
 pub use crate::files::Embedded;
 pub use crate::files::Files;
 pub use crate::frame::FrameRgb;
+pub use crate::lora::ExpertName;
+pub use crate::lora::LoraOptions;
 pub use crate::pipeline::LoadOptions;
 pub use crate::pipeline::Outcome;
 pub use crate::pipeline::Pipeline;

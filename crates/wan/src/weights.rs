@@ -11,16 +11,21 @@ use kinora_tensor::Conv3d;
 use kinora_tensor::Device;
 use kinora_tensor::Embedding;
 use kinora_tensor::Linear;
+use kinora_tensor::Shape;
 use kinora_tensor::Tensor;
 use kinora_tensor::TensorError;
+use kinora_tensor::Weight;
 use kinora_tensor::ops::Padding;
 use thiserror::Error;
+
+use crate::lora::Loras;
 
 /// A level of a checkpoint's tree, and the device its weights go to.
 #[derive(Clone)]
 pub struct Weights {
     checkpoint: Arc<Checkpoint>,
     device: Device,
+    loras: Option<Arc<Loras>>,
     prefix: String,
 }
 
@@ -43,8 +48,14 @@ impl Weights {
         Self {
             checkpoint,
             device: device.clone(),
+            loras: None,
             prefix: String::new(),
         }
+    }
+
+    /// The same with these changes merged into them.
+    pub(crate) fn with_loras(self, loras: Option<Arc<Loras>>) -> Self {
+        Self { loras, ..self }
     }
 
     /// The level `name` below this one.
@@ -102,12 +113,8 @@ impl Weights {
         shape: ConvShape<'_>,
     ) -> Result<Conv3d> {
         let extents = [&[outputs, inputs], shape.kernel].concat();
-        let weight = self
-            .checkpoint
-            .weight(&self.name(&format!("{name}.weight")), extents.as_slice())?;
-        let bias = self
-            .checkpoint
-            .weight(&self.name(&format!("{name}.bias")), [outputs])?;
+        let weight = self.weight(&format!("{name}.weight"), extents.as_slice())?;
+        let bias = self.weight(&format!("{name}.bias"), [outputs])?;
         Ok(Conv3d::new(
             &self.device,
             &weight,
@@ -119,9 +126,7 @@ impl Weights {
 
     /// `name.weight` `[rows, width]`, looked up by id.
     pub(crate) fn embedding(&self, name: &str, rows: usize, width: usize) -> Result<Embedding> {
-        let weight = self
-            .checkpoint
-            .weight(&self.name(&format!("{name}.weight")), [rows, width])?;
+        let weight = self.weight(&format!("{name}.weight"), [rows, width])?;
         Ok(Embedding::new(&self.device, &weight)?)
     }
 
@@ -138,27 +143,22 @@ impl Weights {
 
     /// The tensor `name`, widened, on the device.
     pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let weight = self.checkpoint.weight(&self.name(name), shape)?;
+        let weight = self.weight(name, shape)?;
         Ok(Tensor::from_weight(&self.device, &weight)?)
     }
 
     /// The tensor `name`, widened, on the host.
     pub(crate) fn numbers(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        Ok(self.checkpoint.weight(&self.name(name), shape)?.to_f32())
+        Ok(self.weight(name, shape)?.to_f32())
     }
 
     /// `name.weight` of this shape as the matrix it amounts to, and `name.bias`.
     pub(crate) fn matrix(&self, name: &str, shape: &[usize], has_bias: bool) -> Result<Linear> {
         let outputs = shape[0];
-        let weight = self
-            .checkpoint
-            .weight(&self.name(&format!("{name}.weight")), shape)?;
+        let weight = self.weight(&format!("{name}.weight"), shape)?;
         let weight = weight.reshape([outputs, shape[1..].iter().product()])?;
         let bias = if has_bias {
-            Some(
-                self.checkpoint
-                    .weight(&self.name(&format!("{name}.bias")), [outputs])?,
-            )
+            Some(self.weight(&format!("{name}.bias"), [outputs])?)
         } else {
             None
         };
@@ -175,6 +175,16 @@ impl Weights {
             .map(str::to_owned)
             .collect();
         ignored.iter().for_each(|name| self.checkpoint.ignore(name));
+    }
+
+    /// The tensor `name` of this shape, as stored, or with changes merged into it.
+    fn weight(&self, name: &str, shape: impl Into<Shape>) -> Result<Weight> {
+        let name = self.name(name);
+        let weight = self.checkpoint.weight(&name, shape)?;
+        match &self.loras {
+            Some(loras) => loras.merged(&name, weight),
+            None => Ok(weight),
+        }
     }
 
     fn name(&self, name: &str) -> String {

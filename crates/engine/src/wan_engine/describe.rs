@@ -1,13 +1,12 @@
 //! A checkpoint told to people: what it is, what it does, what it takes.
 
-use kinora_wan::{Capabilities, capabilities::Family};
+use kinora_wan::{Capabilities, ExpertName, LoraOptions, Pipeline, capabilities::Family};
+
+use super::WanOptions;
 
 /// Facts by their names, in the order in which they are asked.
-pub(super) fn describe(
-    name: &str,
-    capabilities: &Capabilities,
-    weights_bytes: u64,
-) -> Vec<(&'static str, String)> {
+pub(super) fn describe(name: &str, pipeline: &Pipeline, options: &WanOptions) -> Vec<(&'static str, String)> {
+    let (capabilities, weights_bytes) = (pipeline.capabilities(), pipeline.weights_bytes());
     let defaults = &capabilities.defaults;
     let guidance = defaults.guidance;
     let mut facts = vec![("name", name.to_owned())];
@@ -38,7 +37,34 @@ pub(super) fn describe(
         ),
         ("weights", format!("{:.1} MB", weights_bytes as f64 / 1e6)),
     ]);
+    let timesteps = match options.timesteps.is_empty() {
+        true => &defaults.timesteps,
+        false => &options.timesteps,
+    };
+    if !timesteps.is_empty() {
+        let listed: Vec<String> = timesteps.iter().map(f64::to_string).collect();
+        facts.push(("timesteps", listed.join(", ")));
+    }
+    facts.extend(options.loras.iter().map(|options| ("LoRA", lora(options))));
+    if options.checkpoint.is_some() {
+        facts.extend(
+            pipeline
+                .files()
+                .iter()
+                .map(|path| ("file", path.display().to_string())),
+        );
+    }
     facts
+}
+
+fn lora(options: &LoraOptions) -> String {
+    let LoraOptions { path, scale, expert } = options;
+    let expert = match expert {
+        None => "",
+        Some(ExpertName::HighNoise) => ", at high noise",
+        Some(ExpertName::LowNoise) => ", at low noise",
+    };
+    format!("{} at {scale}{expert}", path.display())
 }
 
 fn sizes(capabilities: &Capabilities) -> String {

@@ -526,14 +526,36 @@ impl Plan {
             fps: narrow(defaults.fps),
             num_frames,
             longest: defaults.num_frames,
-            sampling: Sampling::Checkpoint {
-                steps: options.steps.unwrap_or(defaults.steps),
+            sampling: sampling(capabilities, options),
+            guidance: match (options.guidance, options.timesteps.is_empty()) {
+                (Some(guidance), _) => Guidance::uniform(guidance),
+                (None, true) => defaults.guidance,
+                // What was distilled has learnt what guidance does.
+                (None, false) => Guidance::off(),
             },
             step_cache: options.step_cache.map(|threshold| StepCache { threshold }),
-            guidance: options.guidance.map_or(defaults.guidance, Guidance::uniform),
             prompt: spec.prompt.clone().unwrap_or_default(),
             negative_prompt: negative_prompt.unwrap_or_else(|| defaults.negative_prompt.clone()),
         }
+    }
+}
+
+/// A list of timesteps where there is one: the operator's, or the checkpoint's unless the operator wants a number of steps.
+fn sampling(capabilities: &Capabilities, options: &WanOptions) -> Sampling {
+    let defaults = &capabilities.defaults;
+    let timesteps = match (options.timesteps.is_empty(), options.steps) {
+        (false, _) => &options.timesteps,
+        (true, None) => &defaults.timesteps,
+        (true, Some(_)) => &Vec::new(),
+    };
+    if timesteps.is_empty() {
+        return Sampling::Checkpoint {
+            steps: options.steps.unwrap_or(defaults.steps),
+        };
+    }
+    Sampling::Distilled {
+        timesteps: timesteps.clone(),
+        shift: defaults.shift,
     }
 }
 

@@ -14,10 +14,14 @@ mod timeline;
 mod told;
 mod words;
 
-use std::{ops::ControlFlow, path::PathBuf};
+use std::{
+    ffi::OsStr,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
 
 use kinora_domain::{GenerationSpec, Offer};
-use kinora_wan::{Files, LoadError, LoadOptions, Pipeline};
+use kinora_wan::{Files, LoadError, LoadOptions, LoraOptions, Pipeline};
 use thiserror::Error;
 
 use self::film::Film;
@@ -33,8 +37,12 @@ pub struct WanEngine {
 /// Which checkpoint is run, and how. `None` leaves a number to the checkpoint.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct WanOptions {
-    /// Its folder; none for wan-mini, which is part of the program.
+    /// Its folder, or its transformer with the rest beside it; none for wan-mini, which is part of the program.
     pub checkpoint: Option<PathBuf>,
+    /// Changes to merge into its transformers.
+    pub loras: Vec<LoraOptions>,
+    /// The timesteps to walk, before shifting, where a LoRA or the checkpoint was distilled to a few; empty for its own.
+    pub timesteps: Vec<f64>,
     /// About how much memory weights and frames may take, in bytes.
     pub memory_budget: Option<u64>,
     /// Steps of a run.
@@ -56,16 +64,17 @@ impl WanEngine {
     /// Checks every tensor of the checkpoint. Its weights are read when they are first needed.
     pub fn open(options: WanOptions) -> Result<WanEngine, OpenCheckpointError> {
         let files = match &options.checkpoint {
-            Some(folder) => Files::Folder(folder.clone()),
+            Some(path) => Files::Path(path.clone()),
             None => Files::Embedded(&embedded::WAN_MINI),
         };
         let load = LoadOptions {
             memory_budget: options.memory_budget,
+            loras: options.loras.clone(),
             ..LoadOptions::default()
         };
         let pipeline = Pipeline::open(&files, load)?;
         let capabilities = pipeline.capabilities();
-        let folder = options.checkpoint.as_deref().and_then(|path| path.file_name());
+        let folder = options.checkpoint.as_deref().and_then(named_by);
         let named = capabilities.name.clone();
         let name = named.or_else(|| folder.map(|name| name.to_string_lossy().into_owned()));
         Ok(WanEngine {
@@ -77,8 +86,7 @@ impl WanEngine {
 
     /// What its checkpoint is, facts by their names.
     pub fn describe(&self) -> Vec<(&'static str, String)> {
-        let weights = self.pipeline.weights_bytes();
-        describe::describe(&self.offer.id.0, self.pipeline.capabilities(), weights)
+        describe::describe(&self.offer.id.0, &self.pipeline, &self.options)
     }
 
     /// Reads all its weights, and refuses numbers that are not finite.
@@ -100,6 +108,15 @@ impl Engine for WanEngine {
         observe: &mut dyn FnMut(EngineProgress) -> ControlFlow<Halt>,
     ) -> Result<Made, EngineError> {
         Film::new(&mut self.pipeline, &self.options, spec, inputs).make(clip, observe)
+    }
+}
+
+/// What a checkpoint is called by its path: a folder's whole name, for versions have points in them; a file's without its ending.
+fn named_by(path: &Path) -> Option<&OsStr> {
+    if path.is_file() {
+        path.file_stem()
+    } else {
+        path.file_name()
     }
 }
 

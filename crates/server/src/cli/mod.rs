@@ -98,6 +98,15 @@ fn flag(name: &'static str, key: &'static str, value: Option<&str>) -> Option<Fl
     })
 }
 
+/// A flag that may be repeated, for a key that is a list.
+fn flags(name: &'static str, key: &'static str, values: &[String]) -> Option<Flag> {
+    (!values.is_empty()).then(|| Flag {
+        name,
+        key,
+        value: values.join(","),
+    })
+}
+
 /// Does what the process's command line says.
 pub fn run() -> ExitCode {
     let Arguments { common, verb } = Arguments::parse();

@@ -12,7 +12,7 @@ use kinora_media::chain;
 use super::{
     CommonArguments,
     failure::{Outcome, failed},
-    flag,
+    flag, flags,
     print::{print, print_line},
     table::Table,
 };
@@ -30,20 +30,26 @@ pub(super) enum Verb {
 
 #[derive(Debug, Args)]
 pub(super) struct Checkpoint {
-    /// Its folder [engine.checkpoint]
+    /// Its folder, or its transformer [engine.checkpoint]
     checkpoint: Option<String>,
+    /// A LoRA to merge into it: PATH, PATH:SCALE, or PATH:SCALE:high_noise; may be repeated [engine.loras]
+    #[arg(long, value_name = "LORA")]
+    lora: Vec<String>,
 }
 
 pub(super) fn run(common: &CommonArguments, verb: Verb) -> Outcome {
     match verb {
         Verb::List => list(&common.load([])?),
-        Verb::Show(Checkpoint { checkpoint }) => show(&load(common, checkpoint)?),
-        Verb::Check(Checkpoint { checkpoint }) => check(&load(common, checkpoint)?),
+        Verb::Show(checkpoint) => show(&load(common, checkpoint)?),
+        Verb::Check(checkpoint) => check(&load(common, checkpoint)?),
     }
 }
 
-fn load(common: &CommonArguments, checkpoint: Option<String>) -> Outcome<Config> {
-    common.load([flag("CHECKPOINT", "engine.checkpoint", checkpoint.as_deref())])
+fn load(common: &CommonArguments, Checkpoint { checkpoint, lora }: Checkpoint) -> Outcome<Config> {
+    common.load([
+        flag("CHECKPOINT", "engine.checkpoint", checkpoint.as_deref()),
+        flags("--lora", "engine.loras", &lora),
+    ])
 }
 
 fn list(config: &Config) -> Outcome {
@@ -107,11 +113,15 @@ fn open(
     checkpoint: Option<PathBuf>,
 ) -> Result<WanEngine, kinora_engine::OpenCheckpointError> {
     let mut options = wan_options(&config.engine);
+    // LoRAs are for the checkpoint that is configured.
+    if checkpoint != config.engine.checkpoint {
+        options.loras.clear();
+    }
     options.checkpoint = checkpoint;
     WanEngine::open(options)
 }
 
-/// Folders that look like checkpoints, by name. A folder that is not there holds none.
+/// The folders on a shelf, each of them a checkpoint or told why it is none. A shelf that is not there holds none.
 fn checkpoints_in(shelf: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(shelf) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -119,7 +129,7 @@ fn checkpoints_in(shelf: &Path) -> io::Result<Vec<PathBuf>> {
     };
     let paths: io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
     let mut paths = paths?;
-    paths.retain(|path| path.join("model_index.json").is_file());
+    paths.retain(|path| path.is_dir());
     paths.sort();
     Ok(paths)
 }

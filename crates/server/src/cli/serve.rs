@@ -21,7 +21,7 @@ use tempfile::NamedTempFile;
 use super::{
     CommonArguments,
     failure::{Failure, Outcome, failed},
-    flag,
+    flag, flags,
     signals::StopSignals,
 };
 use crate::{
@@ -41,9 +41,12 @@ pub(super) struct Arguments {
     /// Which engine makes the videos [engine.name]
     #[arg(long, value_name = "NAME")]
     engine: Option<String>,
-    /// The folder of a Wan checkpoint [engine.checkpoint]
-    #[arg(long, value_name = "DIR")]
+    /// The folder of a Wan checkpoint, or its transformer [engine.checkpoint]
+    #[arg(long, value_name = "PATH")]
     checkpoint: Option<String>,
+    /// A LoRA to merge into it: PATH, PATH:SCALE, or PATH:SCALE:high_noise; may be repeated [engine.loras]
+    #[arg(long, value_name = "LORA")]
+    lora: Vec<String>,
     /// Videos made at once; 0 leaves them to `kinora worker` [worker.slots]
     #[arg(long, value_name = "N")]
     slots: Option<String>,
@@ -66,6 +69,7 @@ pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
             "engine.checkpoint",
             arguments.checkpoint.as_deref(),
         ),
+        flags("--lora", "engine.loras", &arguments.lora),
         flag("--slots", "worker.slots", arguments.slots.as_deref()),
     ])?;
     logging::start(&config.log);

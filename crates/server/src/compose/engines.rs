@@ -150,6 +150,8 @@ pub fn wan_options(config: &EngineConfig) -> WanOptions {
     let EngineConfig {
         name: _,
         checkpoint,
+        loras,
+        timesteps,
         memory_bytes,
         steps,
         guidance,
@@ -158,6 +160,8 @@ pub fn wan_options(config: &EngineConfig) -> WanOptions {
     } = config.clone();
     WanOptions {
         checkpoint,
+        loras,
+        timesteps,
         memory_budget: memory_bytes,
         steps,
         guidance,

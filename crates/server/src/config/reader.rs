@@ -75,6 +75,23 @@ impl Reader {
         })
     }
 
+    /// Numbers in `range`, each below the one before it.
+    pub(super) fn falling(&mut self, key: &'static str, range: RangeInclusive<f64>) -> Vec<f64> {
+        let takes = format!("a list of falling numbers, {} to {}", range.start(), range.end());
+        self.value(key, &takes, |value| {
+            let number = |value: &Value| match value {
+                Value::Integer(number) => Some(*number as f64),
+                Value::Float(number) => Some(*number),
+                Value::String(text) => text.parse().ok(),
+                _ => None,
+            };
+            let numbers: Option<Vec<f64>> = value.as_array()?.iter().map(number).collect();
+            let numbers = numbers?;
+            let is_falling = numbers.is_sorted_by(|before, after| before > after);
+            (is_falling && numbers.iter().all(|number| range.contains(number))).then_some(numbers)
+        })
+    }
+
     /// Everything that is not taken, if there is anything.
     pub(super) fn finish(self) -> Result<(), ConfigError> {
         let unread: Vec<&String> = self

@@ -141,6 +141,50 @@ fn text_becomes_what_the_key_is() {
 }
 
 #[test]
+fn loras_are_a_path_a_scale_and_an_expert() {
+    let lora = |path: &str, scale, expert| LoraOptions {
+        path: path.into(),
+        scale,
+        expert,
+    };
+    let given = "a.safetensors,b:c.safetensors:0.5,d:high_noise,e:-1:low_noise";
+    let config = load(None, &[], &[("--lora", "engine.loras", given)]).unwrap();
+    assert_eq!(
+        config.engine.loras,
+        [
+            lora("a.safetensors", 1.0, None),
+            lora("b:c.safetensors", 0.5, None),
+            lora("d", 1.0, Some(ExpertName::HighNoise)),
+            lora("e", -1.0, Some(ExpertName::LowNoise)),
+        ]
+    );
+    let file = "[engine]\ntimesteps = [1000, 750.5, 500]";
+    assert_eq!(
+        load(Some(file), &[], &[]).unwrap().engine.timesteps,
+        [1000.0, 750.5, 500.0]
+    );
+    let variables = [("KINORA_ENGINE__TIMESTEPS", "1000, 250")];
+    assert_eq!(
+        load(None, &variables, &[]).unwrap().engine.timesteps,
+        [1000.0, 250.0]
+    );
+    for wrong in ["a:11", ":1", "a:NaN"] {
+        let error = load(None, &[], &[("--lora", "engine.loras", wrong)]).unwrap_err();
+        assert!(
+            error.contains("given as --lora: takes a list of LoRAs"),
+            "{error}"
+        );
+    }
+    for wrong in ["[500, 750]", "[1000, 0]", "[1001]", "[\"x\"]"] {
+        let error = load(Some(&format!("[engine]\ntimesteps = {wrong}")), &[], &[]).unwrap_err();
+        assert!(
+            error.contains("takes a list of falling numbers, 1 to 1000"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn refusals_name_key_value_source_and_what_is_taken() {
     let check = |file, environment: &[(&str, &str)], expected: &str| {
         let error = load(file, environment, &[]).expect_err(expected);

@@ -23,7 +23,10 @@ struct IndexFile {
 
 const INDEX: &str = ".safetensors.index.json";
 
-/// Finds the files of a checkpoint: a folder with one index or one safetensors file, an index, or a file.
+/// How files of weights end.
+const WEIGHTS: [&str; 4] = [".safetensors", ".pth", ".pt", ".gguf"];
+
+/// Finds the files of a checkpoint: a folder with one index or one file of weights, an index, or a file.
 pub(super) fn find(path: &Path) -> Result<Layout, CheckpointError> {
     if path.is_dir() {
         let names = list(path)?;
@@ -34,7 +37,8 @@ pub(super) fn find(path: &Path) -> Result<Layout, CheckpointError> {
                 .cloned()
                 .collect::<Vec<_>>()
         };
-        let (indices, files) = (ending(INDEX), ending(".safetensors"));
+        let indices = ending(INDEX);
+        let files: Vec<PathBuf> = WEIGHTS.iter().flat_map(|end| ending(end)).collect();
         return match (&indices[..], &files[..]) {
             ([index], _) => from_index(index),
             ([], [file]) => Ok(Layout {

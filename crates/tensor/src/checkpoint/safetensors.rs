@@ -19,7 +19,7 @@ use serde::de::MapAccess;
 use serde::de::Visitor;
 use thiserror::Error;
 
-use crate::dtype::DType;
+use super::stored::StoredType;
 use crate::shape::Shape;
 use crate::weight::Weight;
 use crate::weight::WeightView;
@@ -35,13 +35,6 @@ pub struct TensorHeader {
     pub shape: Shape,
     /// Where in the file its numbers are.
     pub bytes: Range<usize>,
-}
-
-/// The number types that the format knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StoredType {
-    name: &'static str,
-    bits: usize,
 }
 
 /// What is wrong with a file.
@@ -152,15 +145,16 @@ pub fn parse(file: &[u8]) -> Result<Vec<TensorHeader>, HeaderError> {
     Ok(tensors)
 }
 
-/// Writes a file of these weights, in this order.
+/// Writes a file of these weights, in this order. For numbers that stand for themselves, not for quantised ones.
 pub fn write(path: impl AsRef<Path>, weights: &[(&str, &Weight)]) -> io::Result<()> {
     let mut header = serde_json::Map::new();
     let mut end = 0;
     for (name, weight) in weights {
-        let (start, stored) = (end, StoredType::of(weight.dtype()));
-        end += weight.shape().elements() * weight.dtype().bytes();
+        let stored = StoredType::of(weight.dtype()).filter(|_| weight.dtype().is_plain());
+        let (start, stored) = (end, stored.ok_or(io::ErrorKind::Unsupported)?);
+        end += weight.shape().elements() * stored.block().bytes;
         let entry = serde_json::json!({
-            "dtype": stored.name, "shape": weight.shape().dims(), "data_offsets": [start, end],
+            "dtype": stored.name(), "shape": weight.shape().dims(), "data_offsets": [start, end],
         });
         header.insert((*name).into(), entry);
     }
@@ -184,118 +178,14 @@ pub fn write(path: impl AsRef<Path>, weights: &[(&str, &Weight)]) -> io::Result<
             WeightView::F16(numbers) => numbers
                 .iter()
                 .try_for_each(|n| file.write_all(&n.to_le_bytes()))?,
+            WeightView::Blocks(_) => return Err(io::ErrorKind::Unsupported.into()),
         }
     }
     file.flush()
 }
 
-impl StoredType {
-    const KNOWN: [StoredType; 19] = [
-        StoredType {
-            name: "F32",
-            bits: 32,
-        },
-        StoredType {
-            name: "BF16",
-            bits: 16,
-        },
-        StoredType {
-            name: "F16",
-            bits: 16,
-        },
-        StoredType {
-            name: "F64",
-            bits: 64,
-        },
-        StoredType {
-            name: "BOOL",
-            bits: 8,
-        },
-        StoredType { name: "U8", bits: 8 },
-        StoredType { name: "I8", bits: 8 },
-        StoredType {
-            name: "U16",
-            bits: 16,
-        },
-        StoredType {
-            name: "I16",
-            bits: 16,
-        },
-        StoredType {
-            name: "U32",
-            bits: 32,
-        },
-        StoredType {
-            name: "I32",
-            bits: 32,
-        },
-        StoredType {
-            name: "U64",
-            bits: 64,
-        },
-        StoredType {
-            name: "I64",
-            bits: 64,
-        },
-        StoredType {
-            name: "C64",
-            bits: 64,
-        },
-        StoredType {
-            name: "F8_E4M3",
-            bits: 8,
-        },
-        StoredType {
-            name: "F8_E5M2",
-            bits: 8,
-        },
-        StoredType {
-            name: "F8_E8M0",
-            bits: 8,
-        },
-        StoredType { name: "F4", bits: 4 },
-        StoredType {
-            name: "F6_E2M3",
-            bits: 6,
-        },
-    ];
-
-    /// The type by its name in headers.
-    fn named(name: &str) -> Option<Self> {
-        Self::KNOWN.into_iter().find(|known| known.name == name)
-    }
-
-    /// The type that numbers of `dtype` are stored as.
-    pub fn of(dtype: DType) -> Self {
-        Self::KNOWN[match dtype {
-            DType::F32 => 0,
-            DType::BF16 => 1,
-            DType::F16 => 2,
-        }]
-    }
-
-    /// The type to compute with, where it is one.
-    pub fn dtype(self) -> Option<DType> {
-        [DType::F32, DType::BF16, DType::F16]
-            .into_iter()
-            .find(|&dtype| Self::of(dtype) == self)
-    }
-
-    /// Bytes of `elements` numbers; `None` where that overflows or is no whole number.
-    fn bytes(self, elements: usize) -> Option<usize> {
-        let bits = elements.checked_mul(self.bits)?;
-        (bits % 8 == 0).then_some(bits / 8)
-    }
-}
-
-impl fmt::Display for StoredType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name.to_lowercase())
-    }
-}
-
 fn check(name: String, raw: RawTensor) -> Result<TensorHeader, HeaderError> {
-    let Some(stored) = StoredType::named(&raw.dtype) else {
+    let Some(stored) = StoredType::of_safetensors(&raw.dtype) else {
         return Err(HeaderError::UnknownType {
             tensor: name,
             stored: raw.dtype,

@@ -364,6 +364,12 @@ impl Packed {
             WeightView::F32(w) => Panels::F32(pack(w, geometry, taps).into_iter().map(Line).collect()),
             WeightView::BF16(w) => Panels::BF16(pack(w, geometry, taps)),
             WeightView::F16(w) => Panels::F16(pack(w, geometry, taps)),
+            WeightView::Blocks(_) => Panels::F32(
+                pack(&weight.to_f32(), geometry, taps)
+                    .into_iter()
+                    .map(Line)
+                    .collect(),
+            ),
         };
         Self {
             panels,

@@ -6,6 +6,8 @@
 
 use rayon::prelude::*;
 
+use crate::blocks::Blocks;
+use crate::blocks::RUN_MAX;
 use crate::cpu::Kernels;
 use crate::cpu::epilogue::Finish;
 use crate::cpu::math::Arith;
@@ -62,13 +64,14 @@ pub(super) fn fast(kernels: Kernels, x: &[f32], weight: &Weight, finish: &Finish
         WeightView::F32(w) => fast_stored(kernels, x, w, inputs, outputs, finish, out),
         WeightView::BF16(w) => fast_stored(kernels, x, w, inputs, outputs, finish, out),
         WeightView::F16(w) => fast_stored(kernels, x, w, inputs, outputs, finish, out),
+        WeightView::Blocks(w) => fast_stored(kernels, x, w, inputs, outputs, finish, out),
     }
 }
 
-fn fast_stored<W: Stored>(
+fn fast_stored<W: Rows>(
     kernels: Kernels,
     x: &[f32],
-    weight: &[W],
+    weight: W,
     inputs: usize,
     outputs: usize,
     finish: &Finish<'_>,
@@ -118,7 +121,7 @@ fn fast_stored<W: Stored>(
 
 struct Product<'a, W> {
     x: &'a [f32],
-    weight: &'a [W],
+    weight: W,
     inputs: usize,
     finish: &'a Finish<'a>,
     out: &'a Output<'a>,
@@ -132,7 +135,7 @@ struct Block<'a, W> {
     depth_max: usize,
 }
 
-impl<W: Stored> Work for Block<'_, W> {
+impl<W: Rows> Work for Block<'_, W> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         let Self {
@@ -153,12 +156,7 @@ impl<W: Stored> Work for Block<'_, W> {
             for (i, panel) in lines.chunks_exact_mut(depth).take(panels).enumerate() {
                 let first = columns.start + i * TILE_COLUMNS;
                 let count = TILE_COLUMNS.min(columns.end - first);
-                pack::<S, W>(
-                    &p.weight[first * p.inputs..(first + count) * p.inputs],
-                    p.inputs,
-                    start,
-                    panel,
-                );
+                p.weight.pack::<S>(first..first + count, p.inputs, start, panel);
             }
             for row in rows.clone().step_by(TILE_ROWS) {
                 let count = TILE_ROWS.min(rows.end - row);
@@ -187,6 +185,63 @@ impl<W: Stored> Work for Block<'_, W> {
                 }
             }
         }
+    }
+}
+
+/// A stored matrix, row by row.
+trait Rows: Copy + Sync {
+    /// Packs up to 16 rows of `inputs` weights, from `start` on: see [`pack`].
+    fn pack<S: Simd>(self, rows: std::ops::Range<usize>, inputs: usize, start: usize, panel: &mut [Line]);
+
+    /// A row times `x`, which is as long.
+    fn dot<A: Arith>(self, row: usize, x: &[f32]) -> f32;
+}
+
+impl<W: Stored> Rows for &[W] {
+    #[inline(always)]
+    fn pack<S: Simd>(self, rows: std::ops::Range<usize>, inputs: usize, start: usize, panel: &mut [Line]) {
+        pack::<S, W>(
+            &self[rows.start * inputs..rows.end * inputs],
+            inputs,
+            start,
+            panel,
+        );
+    }
+
+    #[inline(always)]
+    fn dot<A: Arith>(self, row: usize, x: &[f32]) -> f32 {
+        dot::<A, W>(x, &self[row * x.len()..(row + 1) * x.len()])
+    }
+}
+
+/// Runs of a super-block are widened beside each other, then packed like any `f32`: decoding is paid once for each panel.
+impl Rows for Blocks<'_> {
+    #[inline(always)]
+    fn pack<S: Simd>(self, rows: std::ops::Range<usize>, inputs: usize, start: usize, panel: &mut [Line]) {
+        let mut runs = [0.0; TILE_COLUMNS * RUN_MAX];
+        let mut done = 0;
+        while done < panel.len() {
+            // To the next border, so that no block is decoded for two runs.
+            let run = (RUN_MAX - (start + done) % RUN_MAX).min(panel.len() - done);
+            let runs = &mut runs[..rows.len() * run];
+            for (row, wide) in rows.clone().zip(runs.chunks_exact_mut(run)) {
+                self.widen_into(row * inputs + start + done, wide);
+            }
+            pack::<S, f32>(runs, run, 0, &mut panel[done..done + run]);
+            done += run;
+        }
+    }
+
+    #[inline(always)]
+    fn dot<A: Arith>(self, row: usize, x: &[f32]) -> f32 {
+        let mut run = [0.0; RUN_MAX];
+        let mut sum = 0.0;
+        for (i, x_run) in x.chunks(RUN_MAX).enumerate() {
+            let run = &mut run[..x_run.len()];
+            self.widen_into(row * x.len() + i * RUN_MAX, run);
+            sum += dot::<A, f32>(x_run, run);
+        }
+        sum
     }
 }
 
@@ -230,17 +285,16 @@ struct FewRows<'a, W> {
     columns: std::ops::Range<usize>,
 }
 
-impl<W: Stored> Work for FewRows<'_, W> {
+impl<W: Rows> Work for FewRows<'_, W> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         let p = self.product;
         for column in self.columns {
-            let w = &p.weight[column * p.inputs..(column + 1) * p.inputs];
             for row in 0..self.rows {
                 let x = &p.x[row * p.inputs..(row + 1) * p.inputs];
                 // SAFETY: tasks differ in columns.
                 let out = unsafe { p.out.span(row, column, 1) };
-                out[0] = dot::<S, W>(x, w);
+                out[0] = p.weight.dot::<S>(column, x);
                 p.finish.apply::<S>(row, column, out);
             }
         }

@@ -3,6 +3,7 @@
 use kinora_tensor::Device;
 
 use super::parts::Part;
+use crate::assembly::Source;
 use crate::dit::Dit;
 use crate::error::GenerateError;
 use crate::error::LoadError;
@@ -68,6 +69,14 @@ impl Experts {
         match self {
             Experts::Single(part) => part.check(),
             Experts::HighLow { high, low, .. } => Ok(high.check()?.max(low.check()?)),
+        }
+    }
+
+    /// Where the weights of all are.
+    pub(super) fn sources(&self) -> Vec<Source> {
+        match self {
+            Experts::Single(part) => vec![part.source().clone()],
+            Experts::HighLow { high, low, .. } => vec![high.source().clone(), low.source().clone()],
         }
     }
 

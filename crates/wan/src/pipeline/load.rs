@@ -1,55 +1,48 @@
-//! Putting the parts of a checkpoint together, and refusing parts that do not fit each other.
+//! Making networks of the parts of a checkpoint, and refusing parts that do not fit each other.
+
+use std::path::Path;
 
 use super::experts::Experts;
 use super::parts::Part;
-use crate::capabilities::Family;
-use crate::capabilities::ImageBranch;
+use crate::assembly;
+use crate::assembly::Source;
 use crate::config::DitConfig;
 use crate::config::ImageConfig;
 use crate::config::PipelineConfig;
 use crate::config::TextConfig;
 use crate::dit::Dit;
 use crate::error::LoadError;
-use crate::files::Files;
 use crate::image_context::ImageEncoder;
+use crate::lora::ExpertName;
+use crate::lora::LoraOptions;
+use crate::lora::Loras;
 use crate::sampling::TIMESTEPS;
 use crate::tokenizer::Tokenizer;
 use crate::weights::Weights;
 use crate::weights::WeightsError;
 
-/// A part in its folder.
+/// A network of its files.
 pub(super) fn part<M: 'static, C: Send + 'static>(
-    files: &Files,
-    name: &'static str,
+    source: &Source,
     config: C,
     load: fn(&Weights, &C) -> Result<M, WeightsError>,
 ) -> Part<M> {
-    Part::new(files, name, move |weights| load(weights, &config))
+    Part::new(source, move |weights| load(weights, &config))
 }
 
-/// The image encoder, where the family attends to pictures.
+/// The image encoder, where the transformer attends to pictures.
 pub(super) fn load_image_encoder(
-    files: &Files,
-    family: Family,
+    root: &Path,
+    image: Option<assembly::Part<ImageConfig>>,
     dit: &DitConfig,
 ) -> Result<Option<Part<ImageEncoder>>, LoadError> {
-    let Family::Inpaint {
-        image: ImageBranch::Pictures | ImageBranch::FirstAndLast,
-    } = family
-    else {
+    let Some(assembly::Part { source, config }) = image else {
         return Ok(None);
     };
-    let document = files.document("image_encoder/config.json")?;
-    let config: ImageConfig = document.parse()?;
-    if config.hidden_act != "gelu" {
-        let what = format!("the activation {}", config.hidden_act);
-        let path = document.path().into();
-        return Err(LoadError::Unsupported { path, what });
-    }
     let tokens = (config.image_size / config.patch_size.max(1)).pow(2) + 1;
     let mismatch = |what: String| {
         Err(LoadError::Mismatch {
-            path: files.root(),
+            path: root.into(),
             what,
         })
     };
@@ -69,47 +62,69 @@ pub(super) fn load_image_encoder(
             dit.pos_embed_tokens
         ));
     }
-    Ok(Some(part(files, "image_encoder", config, ImageEncoder::load)))
+    Ok(Some(part(&source, config, ImageEncoder::load)))
 }
 
-/// The one transformer, or the two.
+/// The one transformer, or the two, each with its LoRAs.
 pub(super) fn load_experts(
-    files: &Files,
+    root: &Path,
     pipeline: &PipelineConfig,
-    dit: &DitConfig,
+    dit: assembly::Part<DitConfig>,
+    low: Option<assembly::Part<DitConfig>>,
+    loras: &[LoraOptions],
 ) -> Result<Experts, LoadError> {
-    let high = part(files, "transformer", dit.clone(), Dit::load);
-    match pipeline.boundary_ratio {
-        None => Ok(Experts::Single(high)),
-        Some(ratio) => {
-            let low = DitConfig::parse(&files.document("transformer_2/config.json")?)?;
-            if low != *dit {
-                let what = "the two experts are of different shapes".into();
-                return Err(LoadError::Mismatch {
-                    path: files.root(),
-                    what,
-                });
-            }
-            let boundary = ratio * TIMESTEPS;
-            Ok(Experts::HighLow {
-                high,
-                low: part(files, "transformer_2", low, Dit::load),
-                boundary,
-            })
-        }
+    if let (None, Some(lora)) = (
+        &low,
+        loras
+            .iter()
+            .find(|lora| lora.expert == Some(ExpertName::LowNoise)),
+    ) {
+        let what = format!(
+            "{} is for a low-noise expert, and there is one transformer",
+            lora.path.display()
+        );
+        return Err(LoadError::Mismatch {
+            path: root.into(),
+            what,
+        });
     }
+    let has_experts = low.is_some();
+    let with_loras = |part: &assembly::Part<DitConfig>, expert| -> Result<Part<Dit>, LoadError> {
+        let network = self::part(&part.source, part.config.clone(), Dit::load);
+        if loras.is_empty() {
+            return Ok(network);
+        }
+        let loras = Loras::open(loras, expert, has_experts, &part.source.open()?)?;
+        Ok(network.with_loras(loras))
+    };
+    let high = with_loras(&dit, ExpertName::HighNoise)?;
+    let Some(low) = low else {
+        return Ok(Experts::Single(high));
+    };
+    if low.config != dit.config {
+        let what = "the two experts are of different shapes".into();
+        return Err(LoadError::Mismatch {
+            path: root.into(),
+            what,
+        });
+    }
+    Ok(Experts::HighLow {
+        high,
+        low: with_loras(&low, ExpertName::LowNoise)?,
+        boundary: pipeline.boundary_ratio.unwrap_or(0.0) * TIMESTEPS,
+    })
 }
 
 /// Refuses a tokenizer, a text encoder and a transformer that do not speak of the same thing.
 pub(super) fn check_text(
-    files: &Files,
+    root: &Path,
     tokenizer: &Tokenizer,
     text: &TextConfig,
     dit: &DitConfig,
 ) -> Result<(), LoadError> {
     let mismatch = |what: String| {
         Err(LoadError::Mismatch {
-            path: files.root(),
+            path: root.into(),
             what,
         })
     };

@@ -18,6 +18,7 @@ mod load;
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::path::PathBuf;
 
 use kinora_tensor::Device;
 use kinora_tensor::Tensor;
@@ -34,17 +35,14 @@ use self::load::part;
 use self::observer::Observer;
 use self::parts::Part;
 use self::prompts::Prompts;
+use crate::assembly::Assembly;
+use crate::assembly::Source;
 use crate::capabilities::Capabilities;
-use crate::capabilities::Card;
-use crate::capabilities::Family;
 use crate::conditioning;
 use crate::conditioning::Known;
 use crate::conditioning::VaeScale;
 use crate::conditioning::Warning;
-use crate::config::DitConfig;
-use crate::config::PipelineConfig;
 use crate::config::SamplingConfig;
-use crate::config::TextConfig;
 use crate::config::VaeConfig;
 use crate::error::GenerateError;
 use crate::error::Halt;
@@ -52,11 +50,11 @@ use crate::error::LoadError;
 use crate::files::Files;
 use crate::frame::FrameRgb;
 use crate::image_context::ImageEncoder;
+use crate::lora::LoraOptions;
 use crate::progress::Progress;
 use crate::progress::Stage;
 use crate::request::Request;
 use crate::text::TextEncoder;
-use crate::tokenizer::Tokenizer;
 use crate::vae::Statistics;
 use crate::vae::VaeDecoder;
 use crate::vae::VaeEncoder;
@@ -69,6 +67,8 @@ pub struct LoadOptions {
     /// About how much memory weights and the VAE may take; None for as much as it takes. Below the size of all weights one part is
     /// kept at a time; below what decoding takes, frames are decoded in tiles.
     pub memory_budget: Option<u64>,
+    /// Changes to merge into the transformers.
+    pub loras: Vec<LoraOptions>,
 }
 
 impl Default for LoadOptions {
@@ -76,6 +76,7 @@ impl Default for LoadOptions {
         Self {
             device: Device::cpu(),
             memory_budget: None,
+            loras: Vec::new(),
         }
     }
 }
@@ -83,7 +84,6 @@ impl Default for LoadOptions {
 /// A checkpoint, ready to generate.
 pub struct Pipeline {
     device: Device,
-    files: Files,
     capabilities: Capabilities,
     weights_bytes: u64,
     sampling: SamplingConfig,
@@ -127,60 +127,62 @@ pub struct Outcome {
 }
 
 impl Pipeline {
-    /// Reads a folder as diffusers writes it: see [`Pipeline::open`].
+    /// Reads a folder or file: see [`Pipeline::open`].
     pub fn load(path: impl AsRef<Path>, options: LoadOptions) -> Result<Self, LoadError> {
-        Self::open(&Files::Folder(path.as_ref().into()), options)
+        Self::open(&Files::Path(path.as_ref().into()), options)
     }
 
-    /// Checks every tensor of every part of a checkpoint, and derives what it can do. The large weights are read when they are
-    /// first needed.
+    /// Finds the parts of a checkpoint, checks every tensor of every part, and derives what it can do. The large weights are read when
+    /// they are first needed.
     pub fn open(files: &Files, options: LoadOptions) -> Result<Self, LoadError> {
         let LoadOptions {
             device,
             memory_budget,
+            loras,
         } = options;
-        let pipeline = PipelineConfig::parse(&files.document("model_index.json")?)?;
-        let sampling = SamplingConfig::parse(&files.document("scheduler/scheduler_config.json")?)?;
-        let vae = VaeConfig::parse(&files.document("vae/config.json")?)?;
-        let dit = DitConfig::parse(&files.document("transformer/config.json")?)?;
-        let text: TextConfig = files.document("text_encoder/config.json")?.parse()?;
-        let card = Card::of(files)?;
-        let family = Family::of(&pipeline, &dit, &vae).ok_or_else(|| LoadError::Unsupported {
-            path: files.root(),
-            what: format!("a transformer of {} channels beside this VAE", dit.in_channels),
-        })?;
-        let name = "tokenizer/tokenizer.json";
-        let tokenizer = Tokenizer::parse(&files.path(name), &files.read(name)?)?;
-        check_text(files, &tokenizer, &text, &dit)?;
+        let Assembly {
+            root,
+            family,
+            pipeline,
+            sampling,
+            card,
+            tokenizer,
+            text,
+            vae,
+            dit,
+            low,
+            image,
+        } = Assembly::of(files)?;
+        check_text(&root, &tokenizer, &text.config, &dit.config)?;
+        let capabilities = Capabilities::of(family, &pipeline, &sampling, &dit.config, &vae.config, card);
 
-        let prompts = Prompts::new(tokenizer, part(files, "text_encoder", text, TextEncoder::load));
-        let image_encoder = load_image_encoder(files, family, &dit)?;
-        let experts = load_experts(files, &pipeline, &dit)?;
-        let encoder = part(files, "vae", vae.clone(), VaeEncoder::load);
-        let decoder = part(files, "vae", vae.clone(), VaeDecoder::load);
+        let prompts = Prompts::new(tokenizer, part(&text.source, text.config, TextEncoder::load));
+        let image_encoder = load_image_encoder(&root, image, &dit.config)?;
+        let experts = load_experts(&root, &pipeline, dit, low, &loras)?;
+        let encoder = part(&vae.source, vae.config.clone(), VaeEncoder::load);
+        let decoder = part(&vae.source, vae.config.clone(), VaeDecoder::load);
         let bytes = prompts.encoder.check()?
             + image_encoder.as_ref().map(Part::check).transpose()?.unwrap_or(0)
             + experts.check()?
-            + parts::check(files, "vae", |w| {
-                VaeEncoder::load(w, &vae)?;
-                VaeDecoder::load(w, &vae).map(drop)
+            + parts::check(&vae.source, |w| {
+                VaeEncoder::load(w, &vae.config)?;
+                VaeDecoder::load(w, &vae.config).map(drop)
             })?;
-        let statistics = Statistics::new(&device, &vae).map_err(|source| LoadError::Weights {
-            path: files.path("vae"),
+        let statistics = Statistics::new(&device, &vae.config).map_err(|source| LoadError::Weights {
+            path: vae.source.path(),
             source: source.into(),
         })?;
         Ok(Self {
-            capabilities: Capabilities::of(family, &pipeline, &sampling, &dit, &vae, card),
+            capabilities,
             residence: if memory_budget.is_some_and(|budget| budget < bytes) {
                 Residence::One
             } else {
                 Residence::All
             },
-            files: files.clone(),
             weights_bytes: bytes,
             device,
             sampling,
-            vae,
+            vae: vae.config,
             prompts,
             image_encoder,
             experts,
@@ -203,16 +205,20 @@ impl Pipeline {
 
     /// Reads all weights, and refuses numbers that are not finite. Loading has checked names and shapes already.
     pub fn check_numbers(&self) -> Result<(), LoadError> {
-        let mut parts = vec!["text_encoder", "transformer", "vae"];
-        if let Experts::HighLow { .. } = self.experts {
-            parts.push("transformer_2");
-        }
-        if self.image_encoder.is_some() {
-            parts.push("image_encoder");
-        }
-        parts
-            .into_iter()
-            .try_for_each(|part| parts::check_numbers(&self.files, part))
+        self.sources().iter().try_for_each(parts::check_numbers)
+    }
+
+    /// Where its weights are: the text encoder, the transformers, the VAE, the image encoder.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.sources().iter().map(Source::path).collect()
+    }
+
+    fn sources(&self) -> Vec<Source> {
+        let mut sources = vec![self.prompts.encoder.source().clone()];
+        sources.extend(self.experts.sources());
+        sources.push(self.decoder.source().clone());
+        sources.extend(self.image_encoder.as_ref().map(|part| part.source().clone()));
+        sources
     }
 
     /// From a prompt to frames, which are handed over as the VAE yields them. `observe` hears of every block and may stop.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use kinora_tensor::Device;
 
+use crate::assembly::Source;
 use crate::error::LoadError;
-use crate::files::Files;
 use crate::inspect;
+use crate::lora::Loras;
 use crate::names;
 use crate::weights::Weights;
 use crate::weights::WeightsError;
@@ -15,29 +16,39 @@ type Build<M> = Box<dyn Fn(&Weights) -> Result<M, WeightsError> + Send>;
 
 /// One network of a checkpoint.
 pub(super) struct Part<M> {
-    files: Files,
-    name: &'static str,
+    source: Source,
+    loras: Option<Arc<Loras>>,
     build: Build<M>,
     live: Option<Box<M>>,
 }
 
 impl<M> Part<M> {
     pub(super) fn new(
-        files: &Files,
-        name: &'static str,
+        source: &Source,
         build: impl Fn(&Weights) -> Result<M, WeightsError> + Send + 'static,
     ) -> Self {
         Self {
-            files: files.clone(),
-            name,
+            source: source.clone(),
+            loras: None,
             build: Box::new(build),
             live: None,
         }
     }
 
+    /// The same with changes merged into its weights.
+    pub(super) fn with_loras(self, loras: Loras) -> Self {
+        let loras = (!loras.is_empty()).then(|| Arc::new(loras));
+        Self { loras, ..self }
+    }
+
+    /// Where its weights are.
+    pub(super) fn source(&self) -> &Source {
+        &self.source
+    }
+
     /// Proves that the files hold every tensor of the network in its shape, and no other. Answers with their size in bytes.
     pub(super) fn check(&self) -> Result<u64, LoadError> {
-        check(&self.files, self.name, |weights| (self.build)(weights).map(drop))
+        check(&self.source, |weights| (self.build)(weights).map(drop))
     }
 
     /// The network, brought into memory if it is not there yet.
@@ -45,10 +56,10 @@ impl<M> Part<M> {
         let live = match self.live.take() {
             Some(live) => live,
             None => {
-                let weights = Weights::new(Arc::new(self.files.weights(self.name)?), device);
-                let built = (self.build)(&weights);
+                let weights = Weights::new(Arc::new(self.source.open()?), device);
+                let built = (self.build)(&weights.with_loras(self.loras.clone()));
                 Box::new(built.map_err(|source| LoadError::Weights {
-                    path: self.files.path(self.name),
+                    path: self.source.path(),
                     source,
                 })?)
             }
@@ -69,28 +80,32 @@ impl<M> Part<M> {
 
 /// Builds networks onto a device that computes nothing, and refuses what is missing or left over.
 pub(super) fn check(
-    files: &Files,
-    name: &str,
+    source: &Source,
     build: impl Fn(&Weights) -> Result<(), WeightsError>,
 ) -> Result<u64, LoadError> {
-    let checkpoint = Arc::new(files.weights(name)?);
+    let checkpoint = Arc::new(source.open()?);
+    let path = source.path();
     let misfit = |source| LoadError::Weights {
-        path: files.path(name),
+        path: path.clone(),
         source,
     };
     build(&Weights::new(Arc::clone(&checkpoint), &inspect::device())).map_err(misfit)?;
     names::tolerate(&checkpoint);
     checkpoint.finish().map_err(|error| misfit(error.into()))?;
-    let bytes = checkpoint.entries().filter_map(|(name, entry)| {
-        let width = entry.stored.dtype().map_or(0, |dtype| dtype.bytes());
-        checkpoint.file_of(name).map(|_| entry.shape.elements() * width)
-    });
+    let is_number = |name: &&str| {
+        checkpoint
+            .entry(name)
+            .is_some_and(|entry| entry.stored.dtype().is_some())
+    };
+    let names = checkpoint.entries().map(|(name, _)| name).filter(is_number);
+    let bytes = names.filter_map(|name| checkpoint.bytes(name).map(<[u8]>::len));
     Ok(bytes.sum::<usize>() as u64)
 }
 
 /// Reads every number of a part, and refuses where one is not finite: damage that names and shapes do not show.
-pub(super) fn check_numbers(files: &Files, name: &str) -> Result<(), LoadError> {
-    let checkpoint = files.weights(name)?;
+pub(super) fn check_numbers(source: &Source) -> Result<(), LoadError> {
+    let checkpoint = source.open()?;
+    let path = source.path();
     for (tensor, entry) in checkpoint.entries() {
         // Types that are not computed with are refused where they are needed.
         if entry.stored.dtype().is_none() {
@@ -99,15 +114,15 @@ pub(super) fn check_numbers(files: &Files, name: &str) -> Result<(), LoadError> 
         let weight = checkpoint
             .weight_any(tensor)
             .map_err(|source| LoadError::Checkpoint {
-                path: files.path(name),
+                path: path.clone(),
                 source,
             })?;
         if !weight.view().is_finite() {
             return Err(LoadError::NotFinite {
                 path: checkpoint
                     .file_of(tensor)
-                    .map_or_else(|| files.path(name), Into::into),
-                tensor: tensor.into(),
+                    .map_or_else(|| path.clone(), Into::into),
+                tensor: entry.called.clone(),
             });
         }
     }

@@ -1,4 +1,4 @@
-//! Prompts to token ids: cleaning, then the checkpoint's own `tokenizer.json`.
+//! Prompts to token ids: cleaning, then the checkpoint's own `tokenizer.json`, or what amounts to one.
 //!
 //! The Unigram model, its normaliser and its special tokens are read by the `tokenizers` crate, which is what the reference uses.
 
@@ -8,9 +8,12 @@ mod code_page;
 
 mod entities;
 
+mod pieces;
+
 use std::fs;
 use std::path::Path;
 
+use kinora_tensor::checkpoint::sentencepiece;
 use tokenizers::TruncationDirection;
 use tokenizers::TruncationParams;
 use tokenizers::TruncationStrategy;
@@ -31,13 +34,35 @@ pub struct Ids {
 pub struct Tokenizer(tokenizers::Tokenizer);
 
 impl Tokenizer {
-    /// Reads a `tokenizer.json`.
+    /// Reads a `tokenizer.json` or a SentencePiece model.
     pub fn load(path: &Path) -> Result<Self, LoadError> {
         let bytes = fs::read(path).map_err(|source| LoadError::Open {
             path: path.into(),
             source,
         })?;
-        Self::parse(path, &bytes)
+        match bytes.first() {
+            Some(b'{') => Self::parse(path, &bytes),
+            _ => Self::of_spiece(path, &bytes),
+        }
+    }
+
+    /// A SentencePiece model from its bytes; errors call it `path`.
+    pub(crate) fn of_spiece(path: &Path, model: &[u8]) -> Result<Self, LoadError> {
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| LoadError::Tokenizer {
+            path: path.into(),
+            source,
+        };
+        let vocabulary = sentencepiece::parse(model).map_err(|source| failed(source.into()))?;
+        Self::of_pieces(path, vocabulary.0)
+    }
+
+    /// The tokenizer of UMT5 with these pieces and their scores; errors call it `path`.
+    pub(crate) fn of_pieces(path: &Path, pieces: Vec<(String, f32)>) -> Result<Self, LoadError> {
+        let failed = |source| LoadError::Tokenizer {
+            path: path.into(),
+            source,
+        };
+        Self::parse(path, &pieces::tokenizer_json(&pieces).map_err(failed)?)
     }
 
     /// A `tokenizer.json` from its bytes; errors call it `path`.

@@ -1,5 +1,6 @@
 //! Reading goldens, and holding results against them.
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -32,8 +33,12 @@ pub(crate) fn weights(file: &str, device: &Device) -> (Arc<Checkpoint>, Weights)
 
 impl Golden {
     pub(crate) fn open(file: &str) -> Self {
+        Self::open_at(&path(file))
+    }
+
+    pub(crate) fn open_at(path: &Path) -> Self {
         Self {
-            checkpoint: Checkpoint::open(path(file)).unwrap(),
+            checkpoint: Checkpoint::open(path).unwrap(),
             device: Device::cpu(),
         }
     }

@@ -23,4 +23,6 @@ mod pipelines;
 
 mod mini;
 
+mod formats;
+
 mod full_shape;

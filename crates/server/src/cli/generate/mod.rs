@@ -12,7 +12,7 @@ use super::{
     CommonArguments,
     client::Medium,
     failure::{Failure, Outcome, failed},
-    flag,
+    flag, flags,
     print::print_line,
 };
 use crate::{config, logging};
@@ -77,9 +77,12 @@ pub(super) struct Arguments {
     /// The engine that makes it here [engine.name]
     #[arg(long, value_name = "NAME", conflicts_with = "server")]
     engine: Option<String>,
-    /// The folder of a Wan checkpoint [engine.checkpoint]
-    #[arg(long, value_name = "DIR", conflicts_with = "server")]
+    /// The folder of a Wan checkpoint, or its transformer [engine.checkpoint]
+    #[arg(long, value_name = "PATH", conflicts_with = "server")]
     checkpoint: Option<String>,
+    /// A LoRA to merge into it: PATH, PATH:SCALE, or PATH:SCALE:high_noise; may be repeated [engine.loras]
+    #[arg(long, value_name = "LORA", conflicts_with = "server")]
+    lora: Vec<String>,
     /// Steps of the model [engine.steps]
     #[arg(long, value_name = "N", conflicts_with = "server")]
     steps: Option<String>,
@@ -123,6 +126,7 @@ pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
             "engine.checkpoint",
             arguments.checkpoint.as_deref(),
         ),
+        flags("--lora", "engine.loras", &arguments.lora),
         flag("--steps", "engine.steps", arguments.steps.as_deref()),
         flag("--guidance", "engine.guidance", arguments.guidance.as_deref()),
     ])?;
@@ -186,6 +190,7 @@ impl Request {
             output: _,
             engine: _,
             checkpoint: _,
+            lora: _,
             steps: _,
             guidance: _,
             preview: _,
