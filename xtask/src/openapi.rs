@@ -1,9 +1,10 @@
-//! `cargo xtask openapi`: writes docs/openapi.json anew from the server's own types.
+//! `cargo xtask openapi`: writes docs/openapi.json anew from the server's own types, and after it the clients' types.
 //!
 //! That the committed document is current is checked by a test of the server, not here.
 
 use std::fs;
 
+use crate::clients::generate;
 use crate::failure::Outcome;
 use crate::run::{cargo, read, root};
 
@@ -22,12 +23,12 @@ pub(crate) fn run() -> Outcome {
     let path = root().join("docs/openapi.json");
     if fs::read_to_string(&path).is_ok_and(|current| current == document) {
         println!("{} is current.", path.display());
-        return Ok(());
+        return generate::run();
     }
     fs::write(&path, document).map_err(|source| format!("cannot write {}: {source}", path.display()))?;
     println!(
         "{} is new: look at the difference before you commit it.",
         path.display()
     );
-    Ok(())
+    generate::run()
 }

@@ -245,6 +245,7 @@ export interface EngineView {
   id: string;
   /** What it is good for. */
   about: string;
+  features: ("text-image" | "frames" | "reference" | "edit-video")[];
 }
 
 /** One page of the ledger, newest first. */

@@ -271,6 +271,7 @@ class EngineView(TypedDict):
     """Its name."""
     about: str
     """What it is good for."""
+    features: list[Literal["text-image", "frames", "reference", "edit-video"]]
 
 
 class EntryList(TypedDict):
