@@ -50,9 +50,9 @@ fn the_defaults_are_read_whole() {
 fn upstreams_are_there_when_they_are_named() {
     let variables = [
         ("KINORA_DASHSCOPE__KEY", "sk-secret"),
-        ("KINORA_VIDEOS_API__URL", "http://10.0.0.7:8091"),
-        ("KINORA_VIDEOS_API__SIZES", "832x480, 480x832"),
-        ("KINORA_VIDEOS_API__STARTS", "text,first-frame"),
+        ("KINORA_VIDEOS_UPSTREAM__URL", "http://10.0.0.7:8091"),
+        ("KINORA_VIDEOS_UPSTREAM__SIZES", "832x480, 480x832"),
+        ("KINORA_VIDEOS_UPSTREAM__STARTS", "text,first-frame"),
         ("KINORA_ROUTES__FRAMES", "engine,dashscope"),
         ("KINORA_ENGINE__NAME", "none"),
     ];
@@ -79,7 +79,10 @@ fn a_refused_key_is_not_shown() {
             "[dashscope]\nkey = \"my secret\"",
             "dashscope.key = \" (not shown)\"",
         ),
-        ("[videos_api]\nkey = 31337", "videos_api.key = \" (not shown)\""),
+        (
+            "[videos_upstream]\nkey = 31337",
+            "videos_upstream.key = \" (not shown)\"",
+        ),
     ] {
         let error = load(Some(file), &[], &[]).unwrap_err();
         assert!(error.contains(told), "{error}");
@@ -249,12 +252,12 @@ fn refusals_name_key_value_source_and_what_is_taken() {
     );
     check(
         None,
-        &[("KINORA_VIDEOS_API__URL", "videos.local")],
-        "videos_api.url = \"videos.local\"",
+        &[("KINORA_VIDEOS_UPSTREAM__URL", "videos.local")],
+        "videos_upstream.url = \"videos.local\"",
     );
     check(
         None,
-        &[("KINORA_VIDEOS_API__SIZES", "832×480")],
+        &[("KINORA_VIDEOS_UPSTREAM__SIZES", "832×480")],
         "takes a list of sizes, as \"1280x720\"",
     );
     check(None, &[("KINORA_LOG__LEVEL", "loud=")], "log.level = \"loud=\"");

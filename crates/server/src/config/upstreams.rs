@@ -20,7 +20,7 @@ pub enum EngineSection {
     Engine,
     /// `[dashscope]`
     DashScope,
-    /// `[videos_api]`
+    /// `[videos_upstream]`
     VideosApi,
 }
 
@@ -45,7 +45,7 @@ impl EngineSection {
         match self {
             EngineSection::Engine => "engine",
             EngineSection::DashScope => "dashscope",
-            EngineSection::VideosApi => "videos_api",
+            EngineSection::VideosApi => "videos_upstream",
         }
     }
 }
@@ -108,23 +108,27 @@ pub(super) fn dashscope(reader: &mut Reader) -> Option<UpstreamConfig<DashScopeO
     key.map(|_| UpstreamConfig { options, at_once })
 }
 
-/// `[videos_api]`, where it has an address.
+/// `[videos_upstream]`, where it has an address.
 pub(super) fn videos_api(reader: &mut Reader) -> Option<UpstreamConfig<VideosApiOptions>> {
-    let address = reader.text("videos_api.url", &format!("{URL}, or nothing"), |text| {
+    let address = reader.text("videos_upstream.url", &format!("{URL}, or nothing"), |text| {
         optional(text, url)
     });
     let starts = VideosApi::STARTS.map(|start| format!("{:?}", start.as_str()));
     let options = VideosApiOptions {
-        name: reader.text("videos_api.name", NAME, name),
-        about: reader.text("videos_api.about", "a sentence", |text| Some(text.to_owned())),
-        url: address.clone().unwrap_or_default(),
-        key: reader
-            .secret("videos_api.key")
-            .unwrap_or_else(|| Secret::new(String::new())),
-        model: reader.text("videos_api.model", "the name of a model, or nothing", |text| {
+        name: reader.text("videos_upstream.name", NAME, name),
+        about: reader.text("videos_upstream.about", "a sentence", |text| {
             Some(text.to_owned())
         }),
-        starts: reader.list("videos_api.starts", &starts.join(", "), |names| {
+        url: address.clone().unwrap_or_default(),
+        key: reader
+            .secret("videos_upstream.key")
+            .unwrap_or_else(|| Secret::new(String::new())),
+        model: reader.text(
+            "videos_upstream.model",
+            "the name of a model, or nothing",
+            |text| Some(text.to_owned()),
+        ),
+        starts: reader.list("videos_upstream.starts", &starts.join(", "), |names| {
             let start = |name: &&str| {
                 VideosApi::STARTS
                     .into_iter()
@@ -132,15 +136,15 @@ pub(super) fn videos_api(reader: &mut Reader) -> Option<UpstreamConfig<VideosApi
             };
             names.iter().map(start).collect::<Option<Vec<Start>>>()
         }),
-        sizes: reader.list("videos_api.sizes", "sizes, as \"1280x720\"", |sizes| {
+        sizes: reader.list("videos_upstream.sizes", "sizes, as \"1280x720\"", |sizes| {
             sizes.iter().map(|text| size(text)).collect()
         }),
-        duration_s_max: u8::try_from(reader.number("videos_api.duration_s_max", 2..=15)).unwrap_or(15),
-        fps: unless_zero(reader.number("videos_api.fps", 0..=60)).map(to_u32),
-        poll: Duration::from_millis(reader.number("videos_api.poll_interval_ms", POLL_MS)),
-        timeout: Duration::from_secs(reader.number("videos_api.timeout_s", TIMEOUT_S)),
+        duration_s_max: u8::try_from(reader.number("videos_upstream.duration_s_max", 2..=15)).unwrap_or(15),
+        fps: unless_zero(reader.number("videos_upstream.fps", 0..=60)).map(to_u32),
+        poll: Duration::from_millis(reader.number("videos_upstream.poll_interval_ms", POLL_MS)),
+        timeout: Duration::from_secs(reader.number("videos_upstream.timeout_s", TIMEOUT_S)),
     };
-    let at_once = to_usize(reader.number("videos_api.at_once", 1..=64));
+    let at_once = to_usize(reader.number("videos_upstream.at_once", 1..=64));
     address.map(|_| UpstreamConfig { options, at_once })
 }
 
