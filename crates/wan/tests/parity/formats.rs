@@ -8,7 +8,9 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
+use kinora_tensor::Checkpoint;
 use kinora_tensor::Tensor;
+use kinora_tensor::checkpoint::sentencepiece;
 use kinora_wan::Conditioning;
 use kinora_wan::ExpertName;
 use kinora_wan::Guidance;
@@ -19,6 +21,7 @@ use kinora_wan::Noise;
 use kinora_wan::Pipeline;
 use kinora_wan::Request;
 use kinora_wan::Sampling;
+use kinora_wan::tokenizer::Tokenizer;
 
 use crate::golden::Golden;
 use crate::golden::check;
@@ -152,6 +155,50 @@ fn fp8() -> TempDir {
         (VAE, "vae/vae.safetensors"),
         (CARD, "kinora.json"),
     ])
+}
+
+#[test]
+fn tokenizers_within_files_are_those_beside_them() {
+    let text = Checkpoint::open(fixture(TEXT_FP16)).unwrap();
+    let model = text.bytes("spiece_model").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("spiece.model");
+    fs::write(&file, model).unwrap();
+    let within = Tokenizer::load(&file).unwrap();
+    let beside = Tokenizer::load(&fixture("diffusers/tokenizer/tokenizer.json")).unwrap();
+    assert_eq!(within.vocabulary(), beside.vocabulary());
+    let long = "the city ".repeat(400);
+    for prompt in [
+        "a cat",
+        "",
+        "  two   spaces ",
+        "<pad></s><unk> a <s>",
+        "色调艳丽，过曝",
+        "night.\ncity",
+        &long,
+    ] {
+        let (got, expected) = (within.ids(prompt).unwrap(), beside.ids(prompt).unwrap());
+        assert_eq!(got, expected, "{prompt}");
+        assert!(got.ids.len() <= 512);
+    }
+
+    let gguf = Checkpoint::open(fixture("gguf/umt5_tiny-Q8_0.gguf")).unwrap();
+    assert_eq!(
+        gguf.vocabulary().unwrap().unwrap(),
+        sentencepiece::parse(model).unwrap()
+    );
+    assert_eq!(text.vocabulary().unwrap(), None);
+
+    // A normalizer with a map of characters, after the pieces.
+    fs::write(&file, [model, &[0x1a, 3, 0x12, 1, 7]].concat()).unwrap();
+    let error = Tokenizer::load(&file).err().unwrap();
+    assert!(
+        chain(&error).contains("give its tokenizer.json"),
+        "{}",
+        chain(&error)
+    );
+    fs::write(&file, &model[..model.len() - 1]).unwrap();
+    assert!(Tokenizer::load(&file).is_err());
 }
 
 #[test]
