@@ -145,7 +145,7 @@ pub(super) fn list_webhook_deliveries() -> Operation {
         name: "list_webhook_deliveries",
         tag: WEBHOOKS,
         summary: "List what the endpoint was and is to be told, newest first",
-        parameters: vec![endpoint_id(), limit(), cursor("^([1-9][0-9]{0,17})?$")],
+        parameters: vec![endpoint_id(), limit(), cursor("^([+-]?[0-9]{1,18})?$")],
         body: None,
         answers: vec![(200, json_answer("A page.", refer::<DeliveryList>()).build())],
         errors: &[400, 401, 404, 422, 429, 500, 503],
