@@ -77,6 +77,8 @@ pub mod code {
     pub const PROVIDER_UNAVAILABLE: &str = "VIDEO_GENERATION_PROVIDER_UNAVAILABLE";
     /// Moderation.
     pub const CONTENT_REJECTED: &str = "VIDEO_GENERATION_CONTENT_REJECTED";
+    /// The key that asks.
+    pub const KEY_IN_USE: &str = "KEY_IN_USE";
     /// As many keys as there may be.
     pub const KEY_LIMIT: &str = "KEY_LIMIT";
     /// A webhook endpoint that is told nothing.
@@ -212,6 +214,15 @@ impl ApiError {
             format!(
                 "The workspace has {endpoints_max} webhook endpoints, which is the most; delete one first."
             ),
+        )
+    }
+
+    /// 409: whoever revokes the key that asks would have none.
+    pub fn key_in_use() -> ApiError {
+        ApiError::new(
+            StatusCode::CONFLICT,
+            code::KEY_IN_USE,
+            "This is the key that asks; revoke it with another one.",
         )
     }
 

@@ -57,7 +57,8 @@ pub async fn create_key(
     Ok((StatusCode::CREATED, Json(view)).into_response())
 }
 
-/// DELETE `/keys/{id}`: at once, and whoever still uses it is turned away. One that is revoked already stays so.
+/// DELETE `/keys/{id}`: at once, and whoever still uses it is turned away. One that is revoked already stays so. Not the
+/// key that asks: a workspace must not lock itself out by a slip.
 pub async fn revoke_key(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -68,6 +69,9 @@ pub async fn revoke_key(
     let keys = app.store.keys(Some(caller.account)).await?;
     if !keys.iter().any(|key| key.id == id) {
         return Err(unknown());
+    }
+    if id == caller.key {
+        return Err(ApiError::key_in_use());
     }
     app.store.revoke_key(id, (app.clock)()).await?;
     Ok(StatusCode::NO_CONTENT)

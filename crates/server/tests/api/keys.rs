@@ -34,6 +34,12 @@ async fn a_key_is_made_used_and_revoked() {
             (json!("the shop"), json!(true), Value::Null)
         ]
     );
+    let own = list["data"][1]["id"].as_str().expect("an id");
+    let refused = Answer::to(with(Method::DELETE, &format!("/keys/{own}"), &secret)).await;
+    assert_eq!(
+        (refused.status, &refused.body["code"]),
+        (409, &json!("KEY_IN_USE"))
+    );
     let path = format!("/keys/{}", made.body["id"].as_str().expect("an id"));
     for _ in 0..2 {
         assert_eq!(house.delete(&path).await.status, 204);

@@ -110,7 +110,7 @@ pub(in crate::http) fn endpoint_change(members: &mut JsonMembers) -> (EndpointCh
         });
     }
     let change = EndpointChange {
-        url: members.text("url").filter(|url| !url.is_empty()),
+        url: members.text("url"),
         events,
         description,
         enabled: members.flag("enabled"),

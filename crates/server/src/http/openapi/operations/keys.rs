@@ -44,11 +44,11 @@ pub(super) fn revoke_key() -> Operation {
     Call {
         name: "revoke_key",
         tag: KEYS,
-        summary: "Revoke a key, at once",
+        summary: "Revoke a key, at once; not the one that asks",
         parameters: vec![path("id", "The key.", schema::key_id())],
         body: None,
         answers: vec![(204, empty_answer("It is revoked, now or since before.").build())],
-        errors: &[401, 403, 404, 429, 500, 503],
+        errors: &[401, 403, 404, 409, 429, 500, 503],
     }
     .keyed()
 }
