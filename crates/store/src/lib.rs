@@ -195,6 +195,16 @@ pub enum Scope {
     Read,
 }
 
+impl Scope {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scope::Full => "full",
+            Scope::Read => "read",
+        }
+    }
+}
+
 /// A generation to be accepted.
 #[derive(Debug, Clone)]
 pub struct Submission {

@@ -9,7 +9,7 @@ use super::{
     App,
     auth::Caller,
     error::ApiResult,
-    generations::{Parameters, limit, not_a_cursor, value_of},
+    generations::{Parameters, cursor, limit},
     wire::{CreditsView, EntryList},
 };
 
@@ -28,10 +28,7 @@ pub async fn list_credit_entries(
     Extension(caller): Extension<Caller>,
     Query(parameters): Parameters,
 ) -> ApiResult<Json<EntryList>> {
-    let before = match value_of(&parameters, "cursor").filter(|cursor| !cursor.is_empty()) {
-        Some(cursor) => Some(cursor.parse().map_err(|_| not_a_cursor())?),
-        None => None,
-    };
+    let before = cursor(&parameters)?;
     let page = app
         .store
         .entries(caller.account, limit(&parameters)?, before)

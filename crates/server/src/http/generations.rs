@@ -1,5 +1,7 @@
 //! Generations after they were accepted: read, listed, cancelled, deleted.
 
+use std::str::FromStr;
+
 use axum::{
     Extension, Json,
     extract::{FromRequestParts, Path, Query, State},
@@ -75,10 +77,7 @@ pub async fn list_generations(
     Extension(caller): Extension<Caller>,
     Query(parameters): Parameters,
 ) -> ApiResult<Json<GenerationList>> {
-    let behind = match value_of(&parameters, "cursor").filter(|cursor| !cursor.is_empty()) {
-        Some(cursor) => Some(cursor.parse().map_err(|_| not_a_cursor())?),
-        None => None,
-    };
+    let behind = cursor(&parameters)?;
     let page = GenerationPage {
         phases: phases(&parameters)?,
         limit: limit(&parameters)?,
@@ -176,12 +175,16 @@ pub fn limit_or(parameters: &[(String, String)], default: usize) -> ApiResult<us
     Ok(usize::try_from(number).expect("in range"))
 }
 
-/// The refusal of a cursor that no list has given.
-pub fn not_a_cursor() -> ApiError {
-    ApiError::invalid_value(
-        "cursor",
-        "is not one that a list has returned; leave it out to start anew",
-    )
+/// Where a page begins: what a list has returned, or the start when absent.
+pub fn cursor<T: FromStr>(parameters: &[(String, String)]) -> ApiResult<Option<T>> {
+    let given = value_of(parameters, "cursor").filter(|cursor| !cursor.is_empty());
+    let read = given.map(str::parse).transpose();
+    read.map_err(|_| {
+        ApiError::invalid_value(
+            "cursor",
+            "is not one that a list has returned; leave it out to start anew",
+        )
+    })
 }
 
 /// The `status` filter: QueueState words, repeated or separated by commas.

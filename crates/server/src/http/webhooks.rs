@@ -16,7 +16,7 @@ use super::{
     App,
     auth::Caller,
     error::{ApiError, ApiResult},
-    generations::{Parameters, limit, not_a_cursor, value_of},
+    generations::{Parameters, cursor, limit},
     wire::{
         self, DeliveryList, EndpointList, EndpointView, FieldError, QueuedDelivery, SigningSecretView,
         endpoint_change,
@@ -158,10 +158,7 @@ pub async fn list_webhook_deliveries(
     EndpointPath(id): EndpointPath,
     Query(parameters): Parameters,
 ) -> ApiResult<Json<DeliveryList>> {
-    let before = match value_of(&parameters, "cursor").filter(|cursor| !cursor.is_empty()) {
-        Some(cursor) => Some(cursor.parse().map_err(|_| not_a_cursor())?),
-        None => None,
-    };
+    let before = cursor(&parameters)?;
     let page = app
         .store
         .deliveries(caller.account, id, limit(&parameters)?, before)

@@ -67,7 +67,7 @@ pub(super) fn create_key(connection: &Connection, key: &Key) -> Result<()> {
         account.to_string(),
         name,
         hash,
-        scope_word(*scope),
+        scope.as_str(),
         created_at.0,
         revoked_at.map(|at| at.0),
     ];
@@ -158,11 +158,4 @@ fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
         created_at: Timestamp(row.get(5)?),
         revoked_at: row.get::<_, Option<i64>>(6)?.map(Timestamp),
     })
-}
-
-fn scope_word(scope: Scope) -> &'static str {
-    match scope {
-        Scope::Full => "full",
-        Scope::Read => "read",
-    }
 }

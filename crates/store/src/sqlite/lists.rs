@@ -210,7 +210,7 @@ pub(super) fn ping(connection: &Connection) -> Result<()> {
 }
 
 /// The limit that shows whether there is more.
-fn one_more(limit: usize) -> i64 {
+pub(super) fn one_more(limit: usize) -> i64 {
     capped(limit).saturating_add(1)
 }
 
@@ -218,7 +218,8 @@ fn capped(limit: usize) -> i64 {
     signed("a limit", limit as u64).unwrap_or(i64::MAX)
 }
 
-fn cut<T>(mut items: Vec<T>, limit: usize) -> Page<T> {
+/// A page out of one item more than it may have.
+pub(super) fn cut<T>(mut items: Vec<T>, limit: usize) -> Page<T> {
     let has_more = items.len() > limit;
     items.truncate(limit);
     Page { items, has_more }

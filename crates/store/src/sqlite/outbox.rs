@@ -15,6 +15,7 @@ use super::{
     bells::Rings,
     endpoints::{position, secrets},
     generations::{self, id_in, one_of, phase_in},
+    lists::{cut, one_more},
 };
 use crate::{Delivery, DeliveryStatus, DueDelivery, Page, Result, StoreError, Try, TryOutcome, Verdict};
 
@@ -479,11 +480,7 @@ pub(super) fn list(
                  WHERE endpoint = ?1 AND position < ?2 ORDER BY position DESC LIMIT ?3",
             )?
             .query_map(
-                params![
-                    endpoint,
-                    before.unwrap_or(i64::MAX),
-                    i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1),
-                ],
+                params![endpoint, before.unwrap_or(i64::MAX), one_more(limit)],
                 delivery,
             )?
             .collect::<rusqlite::Result<_>>()?;
@@ -498,10 +495,8 @@ pub(super) fn list(
         }
         Ok(deliveries)
     };
-    let mut items = read().map_err(StoreError::database("list deliveries"))?;
-    let has_more = items.len() > limit;
-    items.truncate(limit);
-    Ok(Page { items, has_more })
+    let items = read().map_err(StoreError::database("list deliveries"))?;
+    Ok(cut(items, limit))
 }
 
 fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {

@@ -11,7 +11,7 @@ use super::{json::JsonMembers, members::Members as _, request::FieldError, schem
 const NAME_CHARS_MAX: usize = 100;
 
 /// What keys can be allowed.
-pub(super) const SCOPES: [&str; 2] = ["full", "read"];
+pub(super) const SCOPES: [Scope; 2] = [Scope::Full, Scope::Read];
 
 /// A key to be made.
 #[derive(Debug, Serialize, ToSchema)]
@@ -48,18 +48,15 @@ pub(in crate::http) fn new_key(members: &mut JsonMembers) -> (String, Scope, Vec
             "contains a control character; printable text is taken".to_owned(),
         );
     }
-    let scope = match members.text("scope").as_deref() {
-        None | Some("full") => Scope::Full,
-        Some("read") => Scope::Read,
-        Some(other) => {
-            let shown: String = other.chars().take(40).collect();
-            refuse(
-                "scope",
-                format!("is {shown:?}; one of {} is taken", SCOPES.join(", ")),
-            );
-            Scope::Read
-        }
-    };
+    let word = members.text("scope");
+    let word = word.as_deref().unwrap_or(Scope::Full.as_str());
+    let scope = SCOPES.into_iter().find(|scope| scope.as_str() == word);
+    if scope.is_none() {
+        let shown: String = word.chars().take(40).collect();
+        let taken = SCOPES.map(Scope::as_str).join(", ");
+        refuse("scope", format!("is {shown:?}; one of {taken} is taken"));
+    }
+    let scope = scope.unwrap_or(Scope::Read);
     (name, scope, problems)
 }
 
@@ -103,10 +100,7 @@ impl KeyView {
         KeyView {
             id: id.to_string(),
             name: name.clone(),
-            scope: match scope {
-                Scope::Full => "full",
-                Scope::Read => "read",
-            },
+            scope: scope.as_str(),
             current: *id == current,
             created_at: created_at.to_string(),
             revoked_at: revoked_at.map(|at| at.to_string()),

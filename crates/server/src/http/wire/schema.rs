@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use kinora_domain::{AspectRatio, AudioSetting, FailureCode, Feature, Resolution, Start, ledger::EntryType};
+use kinora_store::Scope;
 use serde_json::{Value, json};
 use utoipa::{
     PartialSchema, ToSchema,
@@ -624,7 +625,7 @@ pub fn key_id() -> Schema {
 
 /// What keys can be allowed.
 pub(super) fn scopes() -> Schema {
-    choice(SCOPES.into())
+    choice(SCOPES.map(Scope::as_str).into())
 }
 
 /// The id of a webhook endpoint.
