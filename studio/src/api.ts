@@ -47,13 +47,11 @@ async function send(path: string, { method, body, headers, signal }: Call): Prom
     throw new ApiError(0, "UNREACHABLE", "The server cannot be reached. Is it still running?", []);
   }
   if (answer.ok) return answer;
-  const problem = await answer.json().then(
-    (body: ErrorBody) => body,
-    () => ({ code: "UNREADABLE", message: `The server answered ${answer.status}.` }) satisfies ErrorBody,
-  );
+  const unreadable = { code: "UNREADABLE", message: `The server answered ${answer.status}.` };
+  const problem: Omit<ErrorBody, "error"> = await answer.json().catch(() => unreadable);
   // A key that has been revoked must not look like a page that does nothing.
   if (answer.status === 401 && key.value === sent) signOut();
-  throw new ApiError(answer.status, problem.code, problem.message, (problem as ErrorBody).errors ?? []);
+  throw new ApiError(answer.status, problem.code, problem.message, problem.errors ?? []);
 }
 
 export const generation = (id: string) => call<Generation>(`/generation/${id}`);

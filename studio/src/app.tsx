@@ -5,20 +5,26 @@ import { useCell } from "./cell";
 import { number } from "./format";
 import { hrefOf, route, type Route } from "./route";
 import { key, signInWithLink } from "./session";
-import { credits, load, reset, said } from "./state";
+import { credits, load, ownKey, reset, said } from "./state";
 import { Brand, ThemeButton } from "./ui/bar";
 import { Icon, type IconName } from "./ui/icons";
 import { Account } from "./views/account";
 import { Create } from "./views/create";
+import { EndpointPage } from "./views/endpoint";
 import { Gallery } from "./views/gallery";
+import { Keys } from "./views/keys";
 import { One } from "./views/one";
 import { SignIn } from "./views/signin";
+import { Webhooks } from "./views/webhooks";
 
 const VIEWS: Record<Route["view"], { title: string; shown: ComponentType }> = {
   create: { title: "Create", shown: Create },
   gallery: { title: "Gallery", shown: Gallery },
   account: { title: "Credits", shown: Account },
   one: { title: "Video", shown: One },
+  keys: { title: "API keys", shown: Keys },
+  webhooks: { title: "Webhooks", shown: Webhooks },
+  endpoint: { title: "Webhook", shown: EndpointPage },
 };
 
 /** Where the bar leads. */
@@ -26,6 +32,8 @@ const PLACES: { to: Route; icon: IconName; label: string }[] = [
   { to: { view: "create" }, icon: "spark", label: "Create" },
   { to: { view: "gallery" }, icon: "grid", label: "Gallery" },
   { to: { view: "account" }, icon: "wallet", label: "Credits" },
+  { to: { view: "keys" }, icon: "key", label: "Keys" },
+  { to: { view: "webhooks" }, icon: "send", label: "Webhooks" },
 ];
 
 export function App() {
@@ -108,9 +116,21 @@ function Home() {
           </button>
         </div>
       )}
+      <ReadOnlyNote />
       <View />
       <Announcer />
     </>
+  );
+}
+
+/** What this key cannot do, before it is tried. */
+function ReadOnlyNote() {
+  if (useCell(ownKey)?.scope !== "read") return null;
+  return (
+    <p class="notice across">
+      This browser is signed in with a key that may only look. Making, canceling and deleting videos takes a key with full
+      access, and so does changing keys and webhooks.
+    </p>
   );
 }
 

@@ -76,7 +76,7 @@ export function startOf(draft: Draft): Start {
 
 /** Why the mode cannot begin so with the engine that is there. */
 export function barredStart(feature: Feature, start: Start, limits: Limits | null): string | undefined {
-  const names: Record<Start, string[]> = {
+  const names: Record<Start, Limits["starts"]> = {
     nothing: ["text"],
     image: feature === "frames" ? ["first-and-last-frame", "first-frame"] : ["first-frame"],
     clip: feature === "frames" ? ["clip-and-last-frame", "clip"] : ["clip"],

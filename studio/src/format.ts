@@ -39,12 +39,15 @@ export const seconds = (value: number): string => `${Number(value.toFixed(1))} s
 
 export const number = (value: number): string => value.toLocaleString("en");
 
-export function when(time: string): string {
+export function when(time: string, clockHas: Intl.DateTimeFormatOptions = {}): string {
   const date = new Date(time);
   const today = date.toDateString() === new Date().toDateString();
-  const clock = date.toLocaleTimeString("en", { hour: "2-digit", minute: "2-digit", hour12: false });
+  const clock = date.toLocaleTimeString("en", { hour: "2-digit", minute: "2-digit", hour12: false, ...clockHas });
   return today ? `today, ${clock}` : `${date.toLocaleDateString("en", { day: "numeric", month: "short" })}, ${clock}`;
 }
+
+/** To the second. */
+export const moment = (time: string): string => when(time, { second: "2-digit" });
 
 /** What to call a generation: its prompt, or what it was made from. */
 export function titleOf({ input }: Generation): string {

@@ -1,19 +1,28 @@
 // Which view is shown: the part of the address behind the #, so that "back" works and views can be linked.
 import { Cell } from "./cell";
 
-export type Route = { view: "create" } | { view: "gallery" } | { view: "account" } | { view: "one"; id: string };
+const PLAIN = ["create", "gallery", "account", "keys", "webhooks"] as const;
+
+export type Route = { view: (typeof PLAIN)[number] } | { view: "one"; id: string } | { view: "endpoint"; id: string };
 
 export const route = new Cell<Route>(parse(location.hash));
 
 function parse(hash: string): Route {
   const [view, id] = hash.replace(/^#\/?/, "").split("/");
-  if (view === "gallery" || view === "account") return { view };
   if (view === "video" && id !== undefined && /^gen_[0-9A-Z]+$/.test(id)) return { view: "one", id };
-  return { view: "create" };
+  if (view === "webhooks" && id !== undefined && /^whe_[0-9A-Z]+$/.test(id)) return { view: "endpoint", id };
+  return { view: PLAIN.find((one) => one === view) ?? "create" };
 }
 
 export function hrefOf(route: Route): string {
-  return route.view === "one" ? `#/video/${route.id}` : `#/${route.view}`;
+  switch (route.view) {
+    case "one":
+      return `#/video/${route.id}`;
+    case "endpoint":
+      return `#/webhooks/${route.id}`;
+    default:
+      return `#/${route.view}`;
+  }
 }
 
 export function go(to: Route): void {

@@ -19,20 +19,22 @@ import { settled } from "./quote";
 import { go } from "./route";
 import {
   ENDED,
+  type CreatedGeneration,
   type Credits,
   type Feature,
   type FieldError,
   type Generation,
-  type Input,
+  type Key,
   type Limits,
   type Model,
   type State,
-  type Usage,
   type VideoFile,
 } from "./wire";
 
 export const models = new Cell<Model[] | null>(null);
 export const credits = new Cell<Credits | null>(null);
+/** The key of this visit, as the server has it. */
+export const ownKey = new Cell<Key | null>(null);
 /** Newest first. */
 export const list = new Cell<Generation[]>([]);
 export const draft = new Cell<Draft>(EMPTY);
@@ -68,13 +70,15 @@ export function edit(change: Partial<Draft>, touched: string[] = []): void {
 
 /** Everything the first view needs, at once. */
 export async function load(): Promise<void> {
-  const [offered, balance, page] = await Promise.all([
+  const [offered, balance, keys, page] = await Promise.all([
     call<{ data: Model[] }>("/models"),
     call<Credits>("/credits"),
+    call<{ data: Key[] }>("/keys"),
     generations(null),
   ]);
   models.set(offered.data);
   credits.set(balance);
+  ownKey.set(keys.data.find(({ current }) => current) ?? null);
   list.set((known) => joined(page.data, known));
   older.set({ cursor: page.next_cursor, more: page.has_more });
   firstFit(offered.data);
@@ -171,6 +175,7 @@ export function reset(): void {
   watched.clear();
   models.set(null);
   credits.set(null);
+  ownKey.set(null);
   list.set([]);
   older.set({ cursor: null, more: false });
   draft.set(EMPTY);
@@ -203,7 +208,7 @@ export async function submit(): Promise<boolean> {
     const media = mediaOf(current);
     const model = modelOf(current);
     // Sent again only by a person, who may have changed something: a key of its own each time.
-    const created = await call<{ id: string; usage: Usage; input: Input; urls: object }>(`/generation/${model}`, {
+    const created = await call<CreatedGeneration>(`/generation/${model}`, {
       body: bodyOf(media, scalarsOf(current)),
       headers: { "idempotency-key": idempotencyKey() },
     });

@@ -1,82 +1,30 @@
-// What the API sends and takes, as far as the pages read it. The full description is the server's /openapi.json.
+// What the API sends and takes, under the names that the pages use. The types are those of the TypeScript client, which
+// are made from docs/openapi.json; nothing of it but types comes along.
+import type * as api from "../../clients/typescript/src/types";
 
-export const FEATURES = ["text-image", "frames", "reference", "edit-video"] as const;
-export type Feature = (typeof FEATURES)[number];
-export type AspectRatio = "16:9" | "9:16" | "1:1" | "4:3" | "3:4";
-export type Resolution = "720p" | "1080p";
-export type State = "IN_QUEUE" | "IN_PROGRESS" | "COMPLETED" | "FAILED" | "CANCELED";
+export const FEATURES = ["text-image", "frames", "reference", "edit-video"] as const satisfies api.Input["feature"][];
+export const EVENTS = [
+  "task.created",
+  "task.started",
+  "task.completed",
+  "task.failed",
+  "task.canceled",
+] as const satisfies api.EndpointView["events"];
+
+export type Feature = api.Input["feature"];
+export type AspectRatio = NonNullable<api.Input["aspect_ratio"]>;
+export type Resolution = api.Input["resolution"];
+export type State = api.QueueState;
 
 export const ENDED: ReadonlySet<State> = new Set<State>(["COMPLETED", "FAILED", "CANCELED"]);
 export const PROMPT_MAX = 5000;
 export const NEGATIVE_PROMPT_MAX = 500;
 
-export interface Usage {
-  total: number;
-  subscription: number;
-  permanent: number;
-}
-
-export interface Input {
-  feature: Feature;
-  prompt?: string;
-  negative_prompt?: string;
-  image_url?: string;
-  end_image_url?: string;
-  video_url?: string;
-  reference_image_urls?: string[];
-  reference_image_url?: string;
-  video_refs?: string[];
-  audio_url?: string;
-  aspect_ratio?: AspectRatio;
-  resolution: Resolution;
-  duration: number;
-  enable_prompt_expansion?: boolean;
-  multi_shots?: boolean;
-  audio_setting: "auto" | "origin";
-  seed: number;
-  n?: number;
-}
-
-export interface VideoFile {
-  url: string;
-  file_name: string;
-  content_type: string;
-  width: number;
-  height: number;
-  duration: number;
-  fps: number;
-  num_frames: number;
-  file_size: number;
-  poster_url: string;
-}
-
-export interface Result {
-  n: number;
-  actual_prompt?: string | null;
-  seed: number;
-  videos: VideoFile[];
-  warnings?: { code: string; message: string }[];
-}
-
-export interface Generation {
-  id: string;
-  status: State;
-  input: Input;
-  data: Result | null;
-  data_removed?: boolean;
-  usage: Usage;
-  code?: string;
-  message?: string;
-  progress: number;
-  stage: string;
-  model: string;
-  created_at: string;
-  started_at?: string;
-  completed_at?: string;
-}
-
+/** A generation, without the links: the pages know the way. */
+export type Generation = Omit<api.GenerationView, "urls">;
 /** One event of a stream: a generation without what does not change. */
-export type Event = Pick<Generation, "id" | "status" | "data" | "usage" | "progress" | "stage" | "code" | "message">;
+export type Event = api.EventData;
+export type { CreatedGeneration, Input, Usage, VideoFile, FieldError, ErrorBody } from "../../clients/typescript/src/types";
 
 export interface Page<T> {
   data: T[];
@@ -84,53 +32,16 @@ export interface Page<T> {
   next_cursor: string | null;
 }
 
-export interface Credits extends Usage {
-  held: Usage;
-}
+export type Credits = api.CreditsView;
+export type Entry = api.EntryView;
+export type Quote = api.QuoteView;
+export type Limits = api.FeatureView;
+export type Model = api.ModelView;
 
-export interface Entry {
-  id: string;
-  created_at: string;
-  type: string;
-  generation_id?: string;
-  amount: Usage;
-}
+export type Key = api.KeyView;
+export type Scope = Key["scope"];
 
-export interface Quote {
-  feature: Feature;
-  usage: Usage;
-  breakdown: { credits_per_second: number; input_seconds: number; output_seconds: number; n: number };
-  exact: boolean;
-  sufficient: boolean;
-}
-
-export interface Limits {
-  feature: Feature;
-  /** What a clip can start from. */
-  starts: string[];
-  resolutions: Resolution[];
-  aspect_ratios: AspectRatio[];
-  duration: { min: number; max: number; default: number };
-  max_reference_images: number;
-  max_reference_videos: number;
-  max_references: number;
-  audio_input: boolean;
-}
-
-export interface Model {
-  id: string;
-  endpoint: string;
-  features: Limits[];
-  prices: { resolution: Resolution; feature: Feature; credits_per_second: number; bills_input: boolean }[];
-}
-
-export interface FieldError {
-  field: string;
-  message: string;
-}
-
-export interface ErrorBody {
-  code: string;
-  message: string;
-  errors?: FieldError[];
-}
+export type Endpoint = api.EndpointView;
+export type WebhookEvent = Endpoint["events"][number];
+export type Delivery = api.DeliveryView;
+export type Try = api.TryView;

@@ -1,7 +1,7 @@
 // What goes wrong stands beside the field that caused it; what can be taken back is.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
-import { choose, makeIt, mode, openHouse, pick, shortest, slot, until } from "./house.mjs";
+import { choose, faultOf, makeIt, mode, openHouse, pick, shortest, slot, until } from "./house.mjs";
 
 let house;
 // Few credits, so that something costs too much.
@@ -9,23 +9,12 @@ before(async () => (house = await openHouse({ KINORA_FIRST_START__SUBSCRIPTION_C
 after(() => house?.close());
 
 const send = (page) => page.getByRole("button", { name: /^Make/ }).click();
-/** The fault of a control: found by what the control says describes it. */
-const faultOf = (page, control) =>
-  until("a fault is shown", () =>
-    control.evaluate((element) =>
-      (element.getAttribute("aria-describedby") ?? "")
-        .split(" ")
-        .map((id) => document.getElementById(id))
-        .find((one) => one?.classList.contains("fault"))
-        ?.textContent,
-    ),
-  );
 
 test("what is missing is said at its field, which gets the focus", async () => {
   const page = await house.open();
   await send(page);
   const prompt = page.getByRole("textbox", { name: "Prompt" });
-  assert.match(await faultOf(page, prompt), /Say what the video shows/);
+  assert.match(await faultOf(prompt), /Say what the video shows/);
   await until("the field has the focus", () => prompt.evaluate((element) => element === document.activeElement));
   assert.equal(await prompt.getAttribute("aria-invalid"), "true");
   await prompt.fill("Something");
@@ -47,12 +36,12 @@ test("what the server refuses stands at the field it names", async () => {
   await page.getByLabel("Leave out").fill("x".repeat(501));
   await send(page);
   assert.match(await slot(page, "First frame").locator(".fault").textContent(), /240/);
-  assert.match(await faultOf(page, page.getByLabel("Seed")), /2147483647/);
-  assert.match(await faultOf(page, page.getByLabel("Leave out")), /500/);
+  assert.match(await faultOf(page.getByLabel("Seed")), /2147483647/);
+  assert.match(await faultOf(page.getByLabel("Leave out")), /500/);
   await page.getByLabel("Seed").fill("seven");
   await page.getByLabel("Leave out").fill("");
   await send(page);
-  assert.match(await faultOf(page, page.getByLabel("Seed")), /seven/);
+  assert.match(await faultOf(page.getByLabel("Seed")), /seven/);
   await page.context().close();
 });
 
@@ -61,7 +50,7 @@ test("a clip that is too long to be continued is said before it is sent", async 
   await pick(page, "A clip, continued");
   await choose(page, "Clip to continue", house.media("clip.mp4"));
   await shortest(page);
-  assert.match(await faultOf(page, page.getByRole("slider", { name: "Duration" })), /2/);
+  assert.match(await faultOf(page.getByRole("slider", { name: "Duration" })), /2/);
   await page.getByText("No price as long as a field needs attention.").waitFor();
   await page.context().close();
 });

@@ -102,10 +102,10 @@ export async function openHouse(settings = {}) {
   }
   const { url, studio_url: studioUrl, api_key: key } = JSON.parse(readFileSync(ready, "utf8"));
 
-  /** A page of its own visit; signed in unless told otherwise. */
-  async function open(path = "/studio", { signedIn = true, ...options } = {}) {
+  /** A page of its own visit; signed in, with the first key, unless told otherwise. */
+  async function open(path = "/studio", { signedIn = true, key: its = key, ...options } = {}) {
     const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, reducedMotion: "reduce", ...options });
-    if (signedIn) await context.addInitScript((key) => localStorage.setItem("kinora-key", key), key);
+    if (signedIn) await context.addInitScript((key) => localStorage.setItem("kinora-key", key), its);
     const page = await context.newPage();
     page.setDefaultTimeout(PATIENCE);
     page.on("pageerror", (error) => complaints.push(`${error}`));
@@ -150,6 +150,18 @@ export async function audit(page) {
     .filter(({ impact }) => impact === "serious" || impact === "critical")
     .flatMap(({ id, help, nodes }) => nodes.map((node) => `${id}: ${help}: ${node.target} ${node.failureSummary}`));
 }
+
+/** The fault of a control: found by what the control says describes it. */
+export const faultOf = (control) =>
+  until("a fault is shown", () =>
+    control.evaluate((element) =>
+      (element.getAttribute("aria-describedby") ?? "")
+        .split(" ")
+        .map((id) => document.getElementById(id))
+        .find((one) => one?.classList.contains("fault"))
+        ?.textContent,
+    ),
+  );
 
 /** The slot for a medium, by its label. */
 export const slot = (page, label) => page.getByRole("group", { name: label, exact: true });

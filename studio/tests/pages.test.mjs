@@ -8,8 +8,13 @@ const FIRST_LOAD_MAX = 100_000;
 
 let house;
 let made;
+let endpoint;
 before(async () => {
-  house = await openHouse();
+  house = await openHouse({ KINORA_WEBHOOKS__ALLOW_HOSTS: "127.0.0.1" });
+  // Nobody listens there: what it is told fails, and is seen to.
+  endpoint = await house.api("/webhooks", { body: { url: "http://127.0.0.1:9/", description: "The shop" } });
+  const { id } = await house.api("/keys", { body: { name: "an old one" } });
+  await house.api(`/keys/${id}`, { method: "DELETE" });
   made = await house.make("A paper boat");
 });
 after(() => house?.close());
@@ -78,6 +83,44 @@ const VIEWS = {
     await page.locator("tbody tr").first().waitFor();
     return page;
   },
+  keys: async (open) => {
+    const page = await open("/studio#/keys");
+    await page.getByText("Revoked keys").click();
+    return page;
+  },
+  "new key": async (open) => {
+    const page = await open("/studio#/keys");
+    await page.getByRole("button", { name: "New key" }).click();
+    await page.getByLabel("Name").press("Enter");
+    await page.locator(".fault").waitFor();
+    return page;
+  },
+  webhooks: async (open) => {
+    const page = await open("/studio#/webhooks");
+    await page.getByRole("button", { name: "Show the signing secret" }).click();
+    await page.getByLabel("Signing secret of the workspace").waitFor();
+    return page;
+  },
+  "new endpoint": async (open) => {
+    const page = await open("/studio#/webhooks");
+    await page.getByRole("button", { name: "New endpoint" }).click();
+    await page.getByRole("radio", { name: "Only these" }).check();
+    await page.getByRole("button", { name: "Make the endpoint" }).click();
+    await page.locator(".fault").first().waitFor();
+    return page;
+  },
+  endpoint: async (open) => {
+    const page = await open(`/studio#/webhooks/${endpoint.id}`);
+    await page.locator(".tries summary").first().click();
+    return page;
+  },
+  secret: async (open) => {
+    const page = await open(`/studio#/webhooks/${endpoint.id}`);
+    await page.getByRole("button", { name: "Rotate secret" }).click();
+    await page.getByRole("button", { name: "Rotate", exact: true }).click();
+    await page.getByText("it will not be shown again").waitFor();
+    return page;
+  },
   docs: async (open) => {
     const page = await open("/docs", { signedIn: false });
     await page.locator("#create_generation").waitFor();
@@ -85,7 +128,7 @@ const VIEWS = {
   },
 };
 
-const BARS = new Set(["create", "gallery", "docs"]);
+const BARS = new Set(["create", "gallery", "keys", "endpoint", "docs"]);
 
 for (const [look, options] of Object.entries(LOOKS)) {
   test(`no view has a serious finding (${look})`, async () => {

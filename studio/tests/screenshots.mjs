@@ -2,6 +2,7 @@
 // what the system has instead.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, rmSync, statSync } from "node:fs";
+import { createServer } from "node:http";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { choose, mode, openHouse, pick, until } from "./house.mjs";
@@ -23,7 +24,7 @@ const PROMPTS = [
   ["Lanterns drift over a still lake", { aspect_ratio: "1:1" }],
 ];
 
-const house = await openHouse();
+const house = await openHouse({ KINORA_WEBHOOKS__ALLOW_HOSTS: "127.0.0.1" });
 mkdirSync(FOLDER, { recursive: true });
 
 /** Something to look at, larger than what the tests send. */
@@ -35,11 +36,34 @@ const picture = (name, source) => {
 const dawn = picture("dawn.png", "gradients=size=1280x720:c0=#f4a259:c1=#2a4d69:n=2:x0=0:y0=0:x1=0:y1=720");
 const dusk = picture("dusk.png", "gradients=size=1280x720:c0=#1b2a49:c1=#e07a5f:n=2:x0=0:y0=0:x1=0:y1=720");
 
+// A receiver that has trouble with one of them.
+const receiver = createServer(async (request, response) => {
+  let text = "";
+  for await (const chunk of request) text += chunk;
+  if (text.includes("tram")) response.writeHead(500).end("The shop is closed.");
+  else response.writeHead(204).end();
+});
+await new Promise((done) => receiver.listen(0, "127.0.0.1", done));
+const events = ["task.completed", "task.failed"];
+const shop = await house.api("/webhooks", {
+  body: { url: `http://127.0.0.1:${receiver.address().port}/kinora`, description: "The shop", events },
+});
+// Disabled: nobody is to be asked by a name of the pictures.
+await house.api("/webhooks", { body: { url: "https://hooks.example.com/archive", description: "The archive", enabled: false } });
+await house.api("/keys", { body: { name: "Render farm" } });
+await house.api("/keys", { body: { name: "Dashboard", scope: "read" } });
+
 let shown;
 for (const [prompt, members] of PROMPTS) {
   const made = await house.make(prompt, members);
   if (prompt.includes("paper boat")) shown = made;
 }
+await house.api(`/webhooks/${shop.id}/test`, { method: "POST" });
+const log = async () => (await house.api(`/webhooks/${shop.id}/deliveries`)).data;
+await until("the receiver was told, and told again", async () => {
+  const told = await log();
+  return told.length === PROMPTS.length + 1 && told.every(({ status, tries }) => status === "delivered" || tries.length === 2);
+});
 
 const VIEWS = {
   "sign-in": async (open) => {
@@ -110,6 +134,42 @@ const VIEWS = {
     await page.locator("tbody tr").nth(3).waitFor();
     return page;
   },
+  keys: async (open) => {
+    const page = await open("/studio#/keys");
+    await page.getByText("Dashboard").waitFor();
+    return page;
+  },
+  "new-key": async (open) => {
+    const page = await open("/studio#/keys");
+    await page.getByRole("button", { name: "New key" }).click();
+    await page.getByLabel("Name").fill("Editing room");
+    await page.getByRole("button", { name: "Make the key" }).click();
+    await page.getByText("it will not be shown again").waitFor();
+    return page;
+  },
+  webhooks: async (open) => {
+    const page = await open("/studio#/webhooks");
+    await page.getByText("The shop").waitFor();
+    return page;
+  },
+  "new-endpoint": async (open) => {
+    const page = await open("/studio#/webhooks");
+    await page.getByRole("button", { name: "New endpoint" }).click();
+    await page.getByLabel("URL").fill("https://10.0.0.7/kinora");
+    await page.getByLabel("Description").fill("The archive");
+    await page.getByRole("radio", { name: "Only these" }).check();
+    await page.getByRole("checkbox", { name: /task\.completed/ }).check();
+    await page.getByRole("button", { name: "Make the endpoint" }).click();
+    await page.locator(".fault").waitFor();
+    return page;
+  },
+  endpoint: async (open) => {
+    const page = await open(`/studio#/webhooks/${shop.id}`);
+    const failed = page.getByRole("listitem").filter({ hasText: "Next try" });
+    await failed.locator("summary").click();
+    await page.evaluate(() => scrollTo(0, 0));
+    return page;
+  },
   docs: async (open) => {
     const page = await open("/docs");
     await page.locator("#create_generation").waitFor();
@@ -127,12 +187,15 @@ async function calm() {
   for (const { id } of await house.api("/generations/running")) await house.api(`/generation/${id}/cancel`, { method: "POST" });
   await until("nothing runs", async () => (await house.api("/generations/running")).length === 0);
   for (const { id } of (await house.api("/generations?status=CANCELED")).data) await house.api(`/generation/${id}`, { method: "DELETE" });
+  const keys = (await house.api("/keys")).data.filter(({ name, revoked_at }) => name === "Editing room" && revoked_at === null);
+  for (const { id } of keys) await house.api(`/keys/${id}`, { method: "DELETE" });
 }
 
 const wanted = process.argv.slice(2);
 try {
   await takeAll();
 } finally {
+  receiver.close();
   await house.close();
 }
 

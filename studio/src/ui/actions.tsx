@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { cancel, remove, retry, reuse } from "../state";
 import { ENDED, type Generation } from "../wire";
-import { Dialog } from "./dialog";
+import { Confirm } from "./dialog";
 import { Icon } from "./icons";
 
 /** Runs something that may fail, once at a time, and says what went wrong. */
@@ -56,24 +56,14 @@ export function Actions({ of, title, brief = false }: { of: Generation; title: s
         </p>
       )}
       {asking && (
-        <Dialog title="Delete this video?" onClose={() => setAsking(false)}>
+        <Confirm
+          title="Delete this video?"
+          act="Delete"
+          onAct={() => run(() => remove(of.id))}
+          onClose={() => setAsking(false)}
+        >
           <p>The video and its inputs are removed from the server for good. Its line in the ledger stays.</p>
-          <div class="buttons">
-            <button type="button" class="plain" onClick={() => setAsking(false)}>
-              Keep it
-            </button>
-            <button
-              type="button"
-              class="main danger"
-              onClick={() => {
-                setAsking(false);
-                run(() => remove(of.id));
-              }}
-            >
-              Delete
-            </button>
-          </div>
-        </Dialog>
+        </Confirm>
       )}
     </>
   );

@@ -7,6 +7,7 @@ import { useQuote, type Price } from "../quote";
 import { key } from "../session";
 import { credits, draft, edit, faults, limitsOf, models, sending, staged, submit, trouble } from "../state";
 import { Choices, FaultText, Field, Switch, faultOf } from "../ui/field";
+import { focusFault } from "../ui/form";
 import { Icon } from "../ui/icons";
 import { MediumSlot } from "../ui/medium";
 import { References } from "../ui/references";
@@ -78,20 +79,9 @@ function together(faults: FieldError[], price: Price): FieldError[] {
   return [...faults, ...price.fields.filter(({ field }) => field !== "prompt")];
 }
 
-function focusFault(form: HTMLFormElement | null): void {
-  // After the redraw that shows the faults.
-  requestAnimationFrame(() =>
-    requestAnimationFrame(() => {
-      const at = form?.querySelector<HTMLElement>("[aria-invalid=true], .faulty input, .faulty button");
-      at?.focus({ preventScroll: true });
-      at?.closest(".field, .slot")?.scrollIntoView({ block: "center", behavior: "smooth" });
-    }),
-  );
-}
-
 function scrollToStage(): void {
   const stage = document.getElementById("stage");
-  if (stage !== null && matchMedia("(max-width: 900px)").matches) stage.scrollIntoView({ behavior: "smooth" });
+  if (stage !== null && matchMedia("(max-width: 1000px)").matches) stage.scrollIntoView({ behavior: "smooth" });
 }
 
 const MODE_HINTS: Record<Feature, string> = {

@@ -4,39 +4,27 @@ use super::Asset;
 
 pub(super) const ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/code-CWoBCw4U.js",
+        path: "assets/code-D4pJ-jyz.js",
         content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"9baac25a874427da\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/code-CWoBCw4U.js"),
+        etag: "W/\"d6273352c2e33a36\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/code-D4pJ-jyz.js"),
         gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/code-CWoBCw4U.js.gz"
+            "../../../../../studio/dist/assets/code-D4pJ-jyz.js.gz"
         )),
         brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/code-CWoBCw4U.js.br"
+            "../../../../../studio/dist/assets/code-D4pJ-jyz.js.br"
         )),
     },
     Asset {
-        path: "assets/code-DD41jJDX.css",
+        path: "assets/code-DW8r7TlW.css",
         content_type: "text/css; charset=utf-8",
-        etag: "W/\"86eeef9bd61a9ece\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/code-DD41jJDX.css"),
+        etag: "W/\"533dd785a0f70cbf\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/code-DW8r7TlW.css"),
         gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/code-DD41jJDX.css.gz"
+            "../../../../../studio/dist/assets/code-DW8r7TlW.css.gz"
         )),
         brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/code-DD41jJDX.css.br"
-        )),
-    },
-    Asset {
-        path: "assets/docs-CPYzau4J.js",
-        content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"144c216aad3c67b8\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/docs-CPYzau4J.js"),
-        gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/docs-CPYzau4J.js.gz"
-        )),
-        brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/docs-CPYzau4J.js.br"
+            "../../../../../studio/dist/assets/code-DW8r7TlW.css.br"
         )),
     },
     Asset {
@@ -52,6 +40,18 @@ pub(super) const ASSETS: &[Asset] = &[
         )),
     },
     Asset {
+        path: "assets/docs-rkl4kTH5.js",
+        content_type: "text/javascript; charset=utf-8",
+        etag: "W/\"4902b870dc818b55\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/docs-rkl4kTH5.js"),
+        gzip: Some(include_bytes!(
+            "../../../../../studio/dist/assets/docs-rkl4kTH5.js.gz"
+        )),
+        brotli: Some(include_bytes!(
+            "../../../../../studio/dist/assets/docs-rkl4kTH5.js.br"
+        )),
+    },
+    Asset {
         path: "assets/icon-OUy7wU_H.svg",
         content_type: "image/svg+xml",
         etag: "W/\"47b9b407d74c4163\"",
@@ -64,33 +64,33 @@ pub(super) const ASSETS: &[Asset] = &[
         )),
     },
     Asset {
-        path: "assets/studio-7wUr1jxD.css",
-        content_type: "text/css; charset=utf-8",
-        etag: "W/\"dd5e1dea4ebfbe5b\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/studio-7wUr1jxD.css"),
+        path: "assets/studio-CVhjIeEO.js",
+        content_type: "text/javascript; charset=utf-8",
+        etag: "W/\"ad10b500335fb203\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/studio-CVhjIeEO.js"),
         gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/studio-7wUr1jxD.css.gz"
+            "../../../../../studio/dist/assets/studio-CVhjIeEO.js.gz"
         )),
         brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/studio-7wUr1jxD.css.br"
+            "../../../../../studio/dist/assets/studio-CVhjIeEO.js.br"
         )),
     },
     Asset {
-        path: "assets/studio-DWaUosdk.js",
-        content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"0cc0f473a906e5bc\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/studio-DWaUosdk.js"),
+        path: "assets/studio-DmwRbItE.css",
+        content_type: "text/css; charset=utf-8",
+        etag: "W/\"9e23bfb72b9184f0\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/studio-DmwRbItE.css"),
         gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/studio-DWaUosdk.js.gz"
+            "../../../../../studio/dist/assets/studio-DmwRbItE.css.gz"
         )),
         brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/studio-DWaUosdk.js.br"
+            "../../../../../studio/dist/assets/studio-DmwRbItE.css.br"
         )),
     },
     Asset {
         path: "docs.html",
         content_type: "text/html; charset=utf-8",
-        etag: "W/\"1055d4f8ad2aa187\"",
+        etag: "W/\"24b4c2f9fe3dc366\"",
         plain: include_bytes!("../../../../../studio/dist/docs.html"),
         gzip: Some(include_bytes!("../../../../../studio/dist/docs.html.gz")),
         brotli: Some(include_bytes!("../../../../../studio/dist/docs.html.br")),
@@ -98,7 +98,7 @@ pub(super) const ASSETS: &[Asset] = &[
     Asset {
         path: "studio.html",
         content_type: "text/html; charset=utf-8",
-        etag: "W/\"f355f45a36f84a46\"",
+        etag: "W/\"ea7214002402ab39\"",
         plain: include_bytes!("../../../../../studio/dist/studio.html"),
         gzip: Some(include_bytes!("../../../../../studio/dist/studio.html.gz")),
         brotli: Some(include_bytes!("../../../../../studio/dist/studio.html.br")),
