@@ -1,5 +1,5 @@
 // The TypeScript client of clients/typescript, as it is built: the whole life of a video, uploads, a cancel, errors,
-// the ledger, webhooks.
+// the ledger, webhooks, keys.
 import assert from "node:assert/strict";
 import { createHmac, randomUUID } from "node:crypto";
 import { openAsBlob, readFileSync, readdirSync } from "node:fs";
@@ -8,7 +8,9 @@ import { join } from "node:path";
 import { test } from "node:test";
 import {
   AuthenticationError,
+  ConflictError,
   ConnectionFailed,
+  ForbiddenError,
   GenerationCanceled,
   GenerationFailed,
   GoneError,
@@ -134,8 +136,12 @@ test("one key is one request", async () => {
 
 /** A server whose streams break off and whose answers fail at times. */
 async function unreliable(answers = []) {
-  const [streams, polls] = [[], []];
+  const [streams, polls, posts] = [[], [], []];
   const server = createServer((request, response) => {
+    if (request.method === "POST") {
+      posts.push(request.url);
+      return response.writeHead(503, { "retry-after": "0" }).end();
+    }
     if (request.url.endsWith("/events")) {
       streams.push(request.headers["last-event-id"]);
       if (streams.length > 2) return response.writeHead(503).end();
@@ -154,7 +160,7 @@ async function unreliable(answers = []) {
     server.closeAllConnections();
     server.close();
   };
-  return { at, close, streams, answers };
+  return { at, close, streams, answers, posts };
 }
 
 test("streams are resumed, and given up for polling", async () => {
@@ -177,16 +183,55 @@ test("what passes is tried again", async () => {
   close();
 });
 
-test("what a server sends is believed", async () => {
-  const told = [];
-  const receiver = createServer(async (request, response) => {
+test("what would do harm twice is not tried again", async () => {
+  const { at, close, posts } = await unreliable();
+  const client = at(3);
+  for (const call of [
+    () => client.createKey({ name: "once" }),
+    () => client.createWebhook({ url: "https://example.com/" }),
+    () => client.rotateWebhookSecret("whe_1"),
+    () => client.testWebhook("whe_1"),
+    () => client.retryWebhookDelivery("whe_1", "dlv_1"),
+  ]) {
+    posts.length = 0;
+    await assert.rejects(call(), ServerError);
+    assert.equal(posts.length, 1);
+  }
+  assert.deepEqual(posts, ["/api/v1/webhooks/whe_1/deliveries/dlv_1/retry"]);
+  close();
+});
+
+/** Keeps what it is told, and answers as it is bidden. */
+async function openReceiver() {
+  const receiver = { told: [], answer: 204 };
+  const server = createServer(async (request, response) => {
     const chunks = [];
     for await (const chunk of request) chunks.push(chunk);
-    told.push([Buffer.concat(chunks), request.headers]);
-    response.writeHead(204).end();
+    receiver.told.push([Buffer.concat(chunks), request.headers]);
+    response.writeHead(receiver.answer).end();
   });
-  await new Promise((done) => receiver.listen(0, "127.0.0.1", done));
-  const webhook_url = `http://127.0.0.1:${receiver.address().port}/`;
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  receiver.url = `http://127.0.0.1:${server.address().port}/`;
+  receiver.close = () => {
+    server.closeAllConnections();
+    server.close();
+  };
+  return receiver;
+}
+
+/** What is seen once it is so. */
+async function when(look, holds) {
+  for (let tries = 0; ; tries += 1) {
+    const seen = await look();
+    if (holds(seen)) return seen;
+    assert.ok(tries < 300, JSON.stringify(seen));
+    await sleep(100);
+  }
+}
+
+test("what a server sends is believed", async () => {
+  const receiver = await openReceiver();
+  const { told, url: webhook_url } = receiver;
   const { id } = await client.create({ prompt: "tell me", webhook_url, ...SHORT });
   await client.cancel(id);
   const secret = await client.signingSecret();
@@ -202,8 +247,71 @@ test("what a server sends is believed", async () => {
     await sleep(100);
   }
   assert.ok(seen.has("task.created"));
-  receiver.closeAllConnections();
   receiver.close();
+});
+
+test("an endpoint from its making to its end", async () => {
+  const receiver = await openReceiver();
+  await assert.rejects(client.createWebhook({ url: "http://10.0.0.1/", events: ["task.done"] }), (error) => {
+    assert.ok(error instanceof InvalidInputError);
+    assert.deepEqual(error.errors.map(({ field }) => field).sort(), ["events[0]", "url"]);
+    return true;
+  });
+  const { id, secret } = await client.createWebhook({ url: receiver.url, events: ["task.canceled"], description: "the shop" });
+  const shown = await client.webhook(id);
+  assert.deepEqual([shown.secret, shown.events, shown.description, shown.enabled], [undefined, ["task.canceled"], "the shop", true]);
+  assert.deepEqual((await client.webhooks()).find((one) => one.id === id), shown);
+
+  const told = async (type, ...secrets) => {
+    const [body, headers] = await when(() => receiver.told.shift(), Boolean);
+    let event;
+    for (const one of secrets) event = await verifyWebhook(body, headers, one);
+    assert.equal(event.type, type);
+    return headers["webhook-id"];
+  };
+  assert.equal(await client.testWebhook(id), await told("webhook.test", secret));
+
+  receiver.answer = 503;
+  await client.cancel((await client.create({ prompt: "long", duration: 15 })).id);
+  const delivery = await told("task.canceled", secret);
+  receiver.answer = 204;
+  const newest = async () => (await client.webhookDeliveries(id)).data[0];
+  // A try that is still being written down would be overtaken.
+  const failed = await when(newest, ({ tries }) => tries.length === 1);
+  assert.deepEqual([failed.id, failed.status, failed.tries[0].status], [delivery, "pending", 503]);
+  await client.retryWebhookDelivery(id, delivery);
+  assert.equal(await told("task.canceled", secret), delivery);
+  const { tries } = await when(newest, ({ status }) => status === "delivered");
+  assert.deepEqual(tries.map(({ status }) => status), [503, 204]);
+  const page = await client.webhookDeliveries(id, { limit: 1 });
+  const older = await client.webhookDeliveries(id, { limit: 1, cursor: page.next_cursor });
+  assert.deepEqual([...page.data, ...older.data].map(({ type }) => type), ["task.canceled", "webhook.test"]);
+
+  const fresh = (await client.rotateWebhookSecret(id)).secret;
+  assert.notEqual(fresh, secret);
+  await client.testWebhook(id);
+  await told("webhook.test", secret, fresh);
+
+  assert.equal((await client.changeWebhook(id, { enabled: false, events: [] })).enabled, false);
+  await assert.rejects(client.testWebhook(id), (error) => error instanceof ConflictError && error.code === "WEBHOOK_ENDPOINT_DISABLED");
+  await client.deleteWebhook(id);
+  await assert.rejects(client.webhook(id), NotFoundError);
+  receiver.close();
+});
+
+test("keys", async () => {
+  const made = await client.createKey({ name: "dashboard", scope: "read" });
+  const other = new Kinora({ url: URL, apiKey: made.key, retries: 0 });
+  await other.credits();
+  await assert.rejects(other.create({ prompt: "a boat", ...SHORT }), ForbiddenError);
+  const current = async (one) => (await one.keys()).filter((key) => key.current).map(({ id }) => id);
+  assert.deepEqual(await current(other), [made.id]);
+  assert.ok((await client.keys()).every(({ key }) => key === undefined));
+  const [own] = await current(client);
+  await assert.rejects(client.revokeKey(own), (error) => error instanceof ConflictError && error.code === "KEY_IN_USE");
+  await client.revokeKey(made.id);
+  await assert.rejects(other.credits(), AuthenticationError);
+  assert.notEqual((await client.keys()).find(({ id }) => id === made.id).revoked_at, null);
 });
 
 test("webhooks", async () => {

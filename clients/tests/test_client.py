@@ -1,4 +1,4 @@
-"""The Python client of clients/python: the whole life of a video, uploads, a cancel, errors, the ledger, webhooks."""
+"""The Python client of clients/python: the whole life of a video, uploads, a cancel, errors, the ledger, webhooks, keys."""
 
 import base64
 import hashlib
@@ -10,9 +10,10 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import kinora
 import pytest
@@ -144,6 +145,14 @@ class Unreliable(BaseHTTPRequestHandler):
     streams: list[str | None] = []
     polls = 0
     answers: list[int] = []
+    posts: list[str] = []
+
+    def do_POST(self) -> None:
+        type(self).posts.append(self.path)
+        self.send_response(503)
+        self.send_header("Retry-After", "0")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def do_GET(self) -> None:
         cls = type(self)
@@ -204,13 +213,14 @@ def test_what_passes_is_tried_again(unreliable: str) -> None:
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Keeps what it is told."""
+    """Keeps what it is told, and answers as it is bidden."""
 
-    told: queue.Queue[tuple[bytes, dict[str, str]]] = queue.Queue()
+    told: queue.Queue[tuple[bytes, dict[str, str]]]
+    answer = 204
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(204)
+        self.send_response(type(self).answer)
         self.end_headers()
         type(self).told.put((body, dict(self.headers)))
 
@@ -218,12 +228,17 @@ class Receiver(BaseHTTPRequestHandler):
         pass
 
 
-def test_what_a_server_sends_is_believed(client: Kinora) -> None:
-    receiver = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    threading.Thread(target=receiver.serve_forever, daemon=True).start()
-    created = client.create(
-        prompt="tell me", webhook_url=f"http://127.0.0.1:{receiver.server_port}/", **SHORT
-    )
+@pytest.fixture
+def receiver() -> Iterator[str]:
+    Receiver.told, Receiver.answer = queue.Queue(), 204
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+
+
+def test_what_a_server_sends_is_believed(client: Kinora, receiver: str) -> None:
+    created = client.create(prompt="tell me", webhook_url=receiver, **SHORT)
     client.cancel(created["id"])
     secret, seen = client.signing_secret(), set()
     while "task.canceled" not in seen:
@@ -234,7 +249,100 @@ def test_what_a_server_sends_is_believed(client: Kinora) -> None:
         with pytest.raises(kinora.SignatureError):
             verify_webhook(body.replace(b"task.", b"tusk."), headers, secret)
     assert "task.created" in seen
-    receiver.shutdown()
+
+
+def test_an_endpoint_from_its_making_to_its_end(client: Kinora, receiver: str) -> None:
+    with pytest.raises(kinora.InvalidInputError) as refused:
+        client.create_webhook(url="http://10.0.0.1/", events=["task.done"])  # type: ignore[list-item]
+    assert {error["field"] for error in refused.value.errors} == {"url", "events[0]"}
+    made = client.create_webhook(url=receiver, events=["task.canceled"], description="the shop")
+    webhook, secret = made["id"], made["secret"]
+    shown = client.webhook(webhook)
+    assert "secret" not in shown and shown in client.webhooks()
+    assert (shown["events"], shown["description"], shown["enabled"]) == (["task.canceled"], "the shop", True)
+
+    def told(event_type: str, *secrets: str) -> tuple[str, dict[str, Any]]:
+        body, headers = Receiver.told.get(timeout=30)
+        for one in secrets:
+            event = verify_webhook(body, headers, one)
+        assert event["type"] == event_type
+        return headers["webhook-id"], event
+
+    delivery = client.test_webhook(webhook)
+    assert told("webhook.test", secret)[0] == delivery
+
+    Receiver.answer = 503
+    created = client.create(prompt="long", duration=15)
+    client.cancel(created["id"])
+    delivery, event = told("task.canceled", secret)
+    assert event["prediction"]["id"] == created["id"]
+    Receiver.answer = 204
+    # A try that is still being written down would be overtaken.
+    logged = _when(lambda: client.webhook_deliveries(webhook)["data"][0], lambda one: len(one["tries"]) == 1)
+    assert (logged["id"], logged["status"], logged["tries"][0]["status"]) == (delivery, "pending", 503)
+    client.retry_webhook_delivery(webhook, delivery)
+    assert told("task.canceled", secret)[0] == delivery
+    logged = _when(lambda: client.webhook_deliveries(webhook)["data"][0], lambda one: one["status"] == "delivered")
+    assert [one["status"] for one in logged["tries"]] == [503, 204]
+    page = client.webhook_deliveries(webhook, limit=1)
+    older = client.webhook_deliveries(webhook, limit=1, cursor=page["next_cursor"])
+    assert [one["type"] for one in page["data"] + older["data"]] == ["task.canceled", "webhook.test"]
+
+    fresh = client.rotate_webhook_secret(webhook)["secret"]
+    assert fresh != secret
+    client.test_webhook(webhook)
+    told("webhook.test", secret, fresh)
+
+    assert client.change_webhook(webhook, enabled=False, events=[])["enabled"] is False
+    with pytest.raises(kinora.ConflictError) as disabled:
+        client.test_webhook(webhook)
+    assert disabled.value.code == "WEBHOOK_ENDPOINT_DISABLED"
+    client.delete_webhook(webhook)
+    with pytest.raises(kinora.NotFoundError):
+        client.webhook(webhook)
+
+
+def _when(look: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
+    """What is seen once it is so."""
+    end = time.monotonic() + 30
+    while not holds(seen := look()):
+        assert time.monotonic() < end, seen
+        time.sleep(0.1)
+    return seen
+
+
+def test_keys(client: Kinora, url: str) -> None:
+    made = client.create_key(name="dashboard", scope="read")
+    other = Kinora(url, made["key"], retries=0)
+    other.credits()
+    with pytest.raises(kinora.ForbiddenError):
+        other.create(prompt="a boat", **SHORT)
+    [own] = [key for key in client.keys() if key["current"]]
+    assert [key["id"] for key in other.keys() if key["current"]] == [made["id"]]
+    assert all("key" not in key for key in client.keys())
+    with pytest.raises(kinora.ConflictError) as in_use:
+        client.revoke_key(own["id"])
+    assert in_use.value.code == "KEY_IN_USE"
+    client.revoke_key(made["id"])
+    with pytest.raises(kinora.AuthenticationError):
+        other.credits()
+    assert [key["revoked_at"] is None for key in client.keys() if key["id"] == made["id"]] == [False]
+
+
+def test_what_would_do_harm_twice_is_not_tried_again(unreliable: str) -> None:
+    client = Kinora(unreliable, "key", retries=3)
+    for call in [
+        lambda: client.create_key(name="once"),
+        lambda: client.create_webhook(url="https://example.com/"),
+        lambda: client.rotate_webhook_secret("whe_1"),
+        lambda: client.test_webhook("whe_1"),
+        lambda: client.retry_webhook_delivery("whe_1", "dlv_1"),
+    ]:
+        Unreliable.posts.clear()
+        with pytest.raises(kinora.ServerError):
+            call()
+        assert len(Unreliable.posts) == 1
+    assert Unreliable.posts == ["/api/v1/webhooks/whe_1/deliveries/dlv_1/retry"]
 
 
 def signed(secret: bytes, body: bytes, sent: int, webhook_id: str = "msg_1") -> dict[str, str]:

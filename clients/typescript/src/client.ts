@@ -2,18 +2,27 @@
 import { ApiError, ConnectionFailed, GenerationCanceled, GenerationFailed, WaitTimeout, apiError } from "./errors.js";
 import { OPERATIONS } from "./types.js";
 import type {
+  ChangedEndpoint,
   CreateGeneration,
   CreatedEdit,
   CreatedGeneration,
   CreditsView,
+  DeliveryList,
   EditVideo,
+  EndpointList,
+  EndpointView,
   EntryList,
   ErrorBody,
   EventData,
   GenerationList,
   GenerationView,
+  KeyList,
+  KeyView,
   ModelsView,
+  NewEndpoint,
+  NewKey,
   QueueState,
+  QueuedDelivery,
   QuoteView,
   RunningItem,
   SigningSecretView,
@@ -86,11 +95,14 @@ export interface GenerateOptions extends CreateOptions, WaitOptions {
 }
 
 interface Call {
-  id?: string;
+  /** What stands in the path, in its order. */
+  ids?: string[];
   query?: Record<string, string | number | undefined>;
   headers?: Record<string, string>;
   body?: string | FormData;
   signal?: AbortSignal | undefined;
+  /** Whether a second try does no harm; true unless it is said. */
+  repeatable?: boolean;
 }
 
 /** What another try may get past. */
@@ -235,7 +247,7 @@ export class Kinora {
 
   /** One generation. */
   async get(id: string, signal?: AbortSignal): Promise<GenerationView> {
-    return await this.#json("get_generation", { id, signal });
+    return await this.#json("get_generation", { ids: [id], signal });
   }
 
   /** A page of generations, newest first. */
@@ -258,13 +270,12 @@ export class Kinora {
 
   /** Ends a generation. One that runs ends as soon as its engine has stopped. */
   async cancel(id: string): Promise<GenerationView> {
-    return await this.#json("cancel_generation", { id });
+    return await this.#json("cancel_generation", { ids: [id] });
   }
 
   /** Removes the media of a generation that has ended. */
   async delete(id: string): Promise<void> {
-    const [method, path] = OPERATIONS.delete_generation;
-    await this.#open(method, path, { id });
+    await this.#do("delete_generation", id);
   }
 
   /** What can be spent, and what is held. */
@@ -285,6 +296,74 @@ export class Kinora {
   /** The secret that signs what is told to the `webhook_url` of a request, for `verifyWebhook`. */
   async signingSecret(): Promise<string> {
     return (await this.#json<SigningSecretView>("get_signing_secret")).secret;
+  }
+
+  // ---- webhook endpoints ---------------------------------------------------------------------------------------
+
+  /** Where the workspace is told what becomes of its generations. */
+  async webhooks(): Promise<EndpointView[]> {
+    return (await this.#json<EndpointList>("list_webhooks")).data;
+  }
+
+  /** One endpoint. */
+  async webhook(id: string): Promise<EndpointView> {
+    return await this.#json("get_webhook", { ids: [id] });
+  }
+
+  /** Makes an endpoint. Its `secret` is shown by this answer and never again. Is not tried again by itself. */
+  async createWebhook(endpoint: NewEndpoint): Promise<EndpointView> {
+    return await this.#json("create_webhook", { ...content(endpoint), repeatable: false });
+  }
+
+  /** Changes what is given; `enabled: false` lets what is still to be told wait. */
+  async changeWebhook(id: string, change: ChangedEndpoint): Promise<EndpointView> {
+    return await this.#json("change_webhook", { ids: [id], ...content(change) });
+  }
+
+  /** Removes an endpoint and its log. */
+  async deleteWebhook(id: string): Promise<void> {
+    await this.#do("delete_webhook", id);
+  }
+
+  /** Gives an endpoint another `secret`, shown by this answer only. The old one signs beside it for a while. */
+  async rotateWebhookSecret(id: string): Promise<EndpointView> {
+    return await this.#json("rotate_webhook_secret", { ids: [id], repeatable: false });
+  }
+
+  /** Queues a test event; the id under which `webhookDeliveries` shows what came of it. */
+  async testWebhook(id: string): Promise<string> {
+    return (await this.#json<QueuedDelivery>("test_webhook", { ids: [id], repeatable: false })).id;
+  }
+
+  /** A page of what an endpoint was told, newest first, with every try. */
+  async webhookDeliveries(id: string, query: { limit?: number; cursor?: string } = {}): Promise<DeliveryList> {
+    return await this.#json("list_webhook_deliveries", { ids: [id], query });
+  }
+
+  /** Queues a delivery once more, whatever has become of it. */
+  async retryWebhookDelivery(id: string, deliveryId: string): Promise<void> {
+    await this.#json("retry_webhook_delivery", { ids: [id, deliveryId], repeatable: false });
+  }
+
+  // ---- keys ----------------------------------------------------------------------------------------------------
+
+  /** The keys of the workspace, oldest first, revoked ones included. */
+  async keys(): Promise<KeyView[]> {
+    return (await this.#json<KeyList>("list_keys")).data;
+  }
+
+  /** Makes a key. Its secret, `key`, is shown by this answer and never again. Is not tried again by itself. */
+  async createKey(key: NewKey): Promise<KeyView> {
+    return await this.#json("create_key", { ...content(key), repeatable: false });
+  }
+
+  /**
+   * Ends a key, at once and for good.
+   *
+   * @throws {ConflictError} where it is the one that asks.
+   */
+  async revokeKey(id: string): Promise<void> {
+    await this.#do("revoke_key", id);
   }
 
   // ---- how -------------------------------------------------------------------------------------------------
@@ -312,7 +391,7 @@ export class Kinora {
     const [method, path] = OPERATIONS.stream_events;
     const headers: Record<string, string> = { Accept: "text/event-stream" };
     if (last !== undefined) headers["Last-Event-ID"] = last;
-    const answer = await this.#open(method, path, { id, headers, signal });
+    const answer = await this.#open(method, path, { ids: [id], headers, signal });
     if (!answer.body) return;
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     let [rest, number, data]: [string, string | undefined, string[]] = ["", undefined, []];
@@ -364,14 +443,19 @@ export class Kinora {
     }
   }
 
-  /** The answer, once there is one that is no error. Tries again what may pass: nothing here does harm twice. */
+  async #do(operation: keyof typeof OPERATIONS, ...ids: string[]): Promise<void> {
+    const [method, path] = OPERATIONS[operation];
+    await this.#open(method, path, { ids });
+  }
+
+  /** The answer, once there is one that is no error. Tries again what may pass, where that does no harm. */
   async #open(method: string, path: string, call: Call): Promise<Response> {
     for (let attempt = 0, wait = 1_000; ; attempt += 1, wait *= 2) {
       let pauseMs = wait;
       try {
         return await this.#openOnce(method, path, call);
       } catch (error) {
-        if (call.signal?.aborted || attempt >= this.#retries) throw error;
+        if (call.signal?.aborted || attempt >= this.#retries || call.repeatable === false) throw error;
         if (error instanceof ApiError) {
           if (!PASSING.has(error.status) && error.code !== "IDEMPOTENCY_IN_FLIGHT") throw error;
           if (error.retryAfter !== null) pauseMs = error.retryAfter * 1000;
@@ -383,9 +467,11 @@ export class Kinora {
     }
   }
 
-  async #openOnce(method: string, path: string, { id, query, headers, body, signal }: Call): Promise<Response> {
+  async #openOnce(method: string, path: string, { ids = [], query, headers, body, signal }: Call): Promise<Response> {
     const absolute = /^https?:\/\//.test(path);
-    const url = new URL(absolute ? path : this.#base + path.replace("{id}", encodeURIComponent(id ?? "")));
+    const given = ids.values();
+    const filled = path.replace(/\{\w+\}/g, () => encodeURIComponent(given.next().value ?? ""));
+    const url = new URL(absolute ? path : this.#base + filled);
     for (const [name, value] of Object.entries(query ?? {})) {
       if (value !== undefined) url.searchParams.set(name, String(value));
     }
@@ -423,7 +509,7 @@ export class Kinora {
 }
 
 /** A request as JSON, or with files as a form. */
-function content(request: object, files: Files | undefined): { body: string | FormData; headers?: Record<string, string> } {
+function content(request: object, files?: Files): { body: string | FormData; headers?: Record<string, string> } {
   if (!files || Object.keys(files).length === 0) {
     return { body: JSON.stringify(request), headers: { "Content-Type": "application/json" } };
   }

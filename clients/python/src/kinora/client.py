@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 import time
 import uuid
@@ -18,16 +19,25 @@ from . import transport
 from .errors import ApiError, ConnectionFailed, GenerationCanceled, GenerationFailed, WaitTimeout
 from .types import (
     OPERATIONS,
+    ChangedEndpoint,
     CreatedEdit,
     CreatedGeneration,
     CreateGeneration,
     CreditsView,
+    DeliveryList,
     EditVideo,
+    EndpointList,
+    EndpointView,
     EntryList,
     EventData,
     GenerationList,
     GenerationView,
+    KeyList,
+    KeyView,
     ModelsView,
+    NewEndpoint,
+    NewKey,
+    QueuedDelivery,
     QueueState,
     QuoteView,
     RunningItem,
@@ -232,8 +242,7 @@ class Kinora:
 
     def delete(self, generation_id: str) -> None:
         """Removes the media of a generation that has ended."""
-        method, path = _place("delete_generation", generation_id)
-        self._http.open(method, path).close()
+        self._do("delete_generation", generation_id)
 
     def credits(self) -> CreditsView:
         """What can be spent, and what is held."""
@@ -251,6 +260,64 @@ class Kinora:
         """The secret that signs what is told to the `webhook_url` of a request, for `verify_webhook`."""
         return cast(SigningSecretView, self._call("get_signing_secret"))["secret"]
 
+    # ---- webhook endpoints -------------------------------------------------------------------------------------
+
+    def webhooks(self) -> list[EndpointView]:
+        """Where the workspace is told what becomes of its generations."""
+        return cast(EndpointList, self._call("list_webhooks"))["data"]
+
+    def webhook(self, webhook_id: str) -> EndpointView:
+        """One endpoint."""
+        return cast(EndpointView, self._call("get_webhook", webhook_id))
+
+    def create_webhook(self, **endpoint: Unpack[NewEndpoint]) -> EndpointView:
+        """Makes an endpoint. Its `secret` is shown by this answer and never again. Is not tried again by itself."""
+        body = transport.json_body(endpoint)
+        return cast(EndpointView, self._call("create_webhook", body=body, repeatable=False))
+
+    def change_webhook(self, webhook_id: str, **change: Unpack[ChangedEndpoint]) -> EndpointView:
+        """Changes what is given; `enabled=False` lets what is still to be told wait."""
+        body = transport.json_body(change)
+        return cast(EndpointView, self._call("change_webhook", webhook_id, body=body))
+
+    def delete_webhook(self, webhook_id: str) -> None:
+        """Removes an endpoint and its log."""
+        self._do("delete_webhook", webhook_id)
+
+    def rotate_webhook_secret(self, webhook_id: str) -> EndpointView:
+        """Gives an endpoint another `secret`, shown by this answer only. The old one signs beside it for a while."""
+        return cast(EndpointView, self._call("rotate_webhook_secret", webhook_id, repeatable=False))
+
+    def test_webhook(self, webhook_id: str) -> str:
+        """Queues a test event; the id under which `webhook_deliveries` shows what came of it."""
+        queued = self._call("test_webhook", webhook_id, repeatable=False)
+        return cast(QueuedDelivery, queued)["id"]
+
+    def webhook_deliveries(
+        self, webhook_id: str, *, limit: int = 50, cursor: str | None = None
+    ) -> DeliveryList:
+        """A page of what an endpoint was told, newest first, with every try."""
+        query = {"limit": limit, "cursor": cursor}
+        return cast(DeliveryList, self._call("list_webhook_deliveries", webhook_id, query=query))
+
+    def retry_webhook_delivery(self, webhook_id: str, delivery_id: str) -> None:
+        """Queues a delivery once more, whatever has become of it."""
+        self._call("retry_webhook_delivery", webhook_id, delivery_id, repeatable=False)
+
+    # ---- keys --------------------------------------------------------------------------------------------------
+
+    def keys(self) -> list[KeyView]:
+        """The keys of the workspace, oldest first, revoked ones included."""
+        return cast(KeyList, self._call("list_keys"))["data"]
+
+    def create_key(self, **key: Unpack[NewKey]) -> KeyView:
+        """Makes a key. Its secret, `key`, is shown by this answer and never again. Is not tried again by itself."""
+        return cast(KeyView, self._call("create_key", body=transport.json_body(key), repeatable=False))
+
+    def revoke_key(self, key_id: str) -> None:
+        """Ends a key, at once and for good. Not the one that asks: `ConflictError`."""
+        self._do("revoke_key", key_id)
+
     # ---- how -----------------------------------------------------------------------------------------------
 
     def _create(
@@ -262,17 +329,21 @@ class Kinora:
     def _call(
         self,
         operation: str,
-        generation_id: str | None = None,
-        *,
+        *ids: str,
         query: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         body: transport.Body | None = None,
+        repeatable: bool = True,
     ) -> Any:
-        method, path = _place(operation, generation_id)
+        method, path = _place(operation, *ids)
         given = {name: value for name, value in (query or {}).items() if value not in (None, "")}
         if given:
             path += "?" + urlencode(given)
-        return self._http.json(method, path, headers=headers, body=body)
+        return self._http.json(method, path, headers=headers, body=body, repeatable=repeatable)
+
+    def _do(self, operation: str, *ids: str) -> None:
+        method, path = _place(operation, *ids)
+        self._http.open(method, path).close()
 
     def _events(self, generation_id: str, last: str | None) -> Iterator[tuple[str | None, EventData] | None]:
         method, path = _place("stream_events", generation_id)
@@ -315,9 +386,11 @@ class _Cancels:
                 pass
 
 
-def _place(operation: str, generation_id: str | None = None) -> tuple[str, str]:
+def _place(operation: str, *ids: str) -> tuple[str, str]:
+    """Method and path, with the ids in their order in place of its parameters."""
     method, path = OPERATIONS[operation]
-    return method, path.replace("{id}", quote(generation_id or "", safe=""))
+    given = iter(ids)
+    return method, re.sub(r"\{\w+\}", lambda _: quote(next(given), safe=""), path)
 
 
 def _body(request: Mapping[str, Any], files: Files | None) -> transport.Body:
