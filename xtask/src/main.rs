@@ -12,6 +12,7 @@ mod http;
 mod npm;
 mod openapi;
 mod parity;
+mod pictures;
 mod run;
 mod schemathesis;
 mod server;
@@ -58,6 +59,8 @@ enum Verb {
         /// What to draw from; without one, a seed from the clock.
         seeds: Vec<u64>,
     },
+    /// Make the pictures of docs/workflows.md anew, by the commands that stand there; KINORA names the program.
+    Pictures,
     /// Try the API of a freshly started server with generated requests.
     Schemathesis,
     /// Build the pages of studio/ anew.
@@ -110,6 +113,7 @@ fn main() -> ExitCode {
         Verb::Tidy => tidy::run(),
         Verb::Openapi => openapi::run(),
         Verb::Parity { seeds } => parity::run(&seeds),
+        Verb::Pictures => pictures::run(),
         Verb::Schemathesis => setup::for_schemathesis().and_then(|()| schemathesis::run()),
         Verb::Studio => studio::run(),
         Verb::Clients { test: false } => clients::generate::run(),
