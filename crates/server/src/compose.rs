@@ -14,7 +14,7 @@ use kinora_media::{
 };
 use kinora_store::{
     Store, StoreError,
-    blobs::Blobs,
+    blobs::{Blobs, BlobsOptions},
     sqlite::{SqliteOptions, SqliteStore},
 };
 use kinora_worker::{
@@ -27,7 +27,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{Config, MediaConfig, ServerConfig},
+    config::{BlobsConfig, Config, MediaConfig, ServerConfig},
     http::{
         App, AppParts, HttpSettings, files, files::Signer, first_visit::FirstVisit, idempotency::InFlight,
         rate::Rates,
@@ -123,9 +123,12 @@ impl Node {
         let checking = tokio::task::spawn_blocking(move || open_engines(&engines, true));
         let opening = tokio::task::spawn_blocking({
             let dir = dir.clone();
-            move || Ok::<_, StoreError>((open_store(&dir)?, Blobs::open(&dir.blobs())?))
+            let blobs = config.blobs.clone();
+            move || Ok::<_, StoreError>((open_store(&dir)?, open_blobs(&blobs, &dir)?))
         });
         let (store, blobs) = opening.await??;
+        // A bucket that does not let us in is told at the start, not by the first upload.
+        blobs.reach_bucket().await?;
         let url_secret = store.secret("file URLs", rand::random()).await?;
         Ok(Node {
             store,
@@ -333,6 +336,22 @@ pub fn open_store(dir: &DataDir) -> kinora_store::Result<Arc<dyn Store>> {
         &dir.database(),
         SqliteOptions::default(),
     )?))
+}
+
+/// The bytes of a data directory, or of the bucket that it has a cache of. Within a runtime.
+pub fn open_blobs(config: &BlobsConfig, dir: &DataDir) -> kinora_store::Result<Blobs> {
+    let BlobsConfig { bucket, cache_bytes } = config.clone();
+    let folder = if bucket.is_some() {
+        dir.cache()
+    } else {
+        dir.blobs()
+    };
+    let options = BlobsOptions {
+        crash: None,
+        bucket,
+        cache_bytes,
+    };
+    Blobs::open_with(&folder, options)
 }
 
 /// ffmpeg, found and tried in its sandbox. Blocks.

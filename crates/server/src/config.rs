@@ -20,10 +20,12 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::{http::rate::RateSettings, webhooks::WebhookTargets};
 
+mod blobs;
 mod layers;
 mod reader;
 mod upstreams;
 
+pub use blobs::BlobsConfig;
 use layers::Layers;
 pub use layers::{ConfigError, Flag};
 use reader::Reader;
@@ -40,6 +42,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// Where things are kept, and for how long.
     pub data: DataConfig,
+    /// Where the bytes are.
+    pub blobs: BlobsConfig,
     /// What a new data directory starts with.
     pub first_start: FirstStartConfig,
     /// How generations wait, run and are tried again.
@@ -243,16 +247,19 @@ impl Config {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         flags: impl IntoIterator<Item = Flag>,
     ) -> Result<Config, ConfigError> {
-        let mut reader = Reader::new(Layers::load(file, environment, flags)?);
-        let config = Config::read(&mut reader);
+        let environment: Vec<_> = environment.into_iter().collect();
+        let mut reader = Reader::new(Layers::load(file, environment.iter().cloned(), flags)?);
+        let config = Config::read(&mut reader, &environment);
         reader.finish()?;
         Ok(config)
     }
 
-    fn read(reader: &mut Reader) -> Config {
+    fn read(reader: &mut Reader, environment: &[(OsString, OsString)]) -> Config {
+        let data = DataConfig::read(reader);
         Config {
             server: ServerConfig::read(reader),
-            data: DataConfig::read(reader),
+            blobs: BlobsConfig::read(reader, environment, data.orphan_grace_ms),
+            data,
             first_start: FirstStartConfig {
                 subscription: Credits(reader.number("first_start.subscription_credits", 0..=CREDITS_MAX)),
                 permanent: Credits(reader.number("first_start.permanent_credits", 0..=CREDITS_MAX)),

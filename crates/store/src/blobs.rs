@@ -4,7 +4,15 @@
 //! for whole content. Nothing here knows who needs a blob; [`Blobs::sweep`] asks the store, and removes what
 //! nobody has referred to for a grace time. A commit makes its blob young again, so whoever commits and then
 //! refers to it within that time never loses it.
+//!
+//! With a [bucket](BucketOptions) the folder is a cache, and what is true is in the bucket: a blob is there before it has
+//! its name here, and whoever misses one here fetches it. Then any number of machines share the blobs, and none of
+//! them has anything that another one could miss.
 
+mod bucket;
+mod cache;
+mod fetch;
+mod kind;
 mod staging;
 mod sweep;
 
@@ -20,16 +28,34 @@ use kinora_domain::BlobHash;
 
 use crate::{CrashHook, CrashPoint, Result, StoreError};
 
+pub use bucket::{BucketOptions, Provider, ProviderSettings, Redirects};
+pub use fetch::{Borrowed, Found, Remote};
+/// A path within a bucket.
+pub use object_store::path::Path as BucketPath;
 pub use staging::Staging;
 pub use sweep::SweepReport;
+
+use bucket::Bucket;
+use cache::Cache;
 
 /// The folder inside the folder that holds what is not yet named.
 const STAGING: &str = "staging";
 
-/// Blobs in a local folder. Clones share it.
+/// Blobs in a local folder, or in a bucket with a folder as its cache. Clones share it.
 #[derive(Clone)]
 pub struct Blobs {
     inner: Arc<Inner>,
+}
+
+/// How blobs are kept.
+#[derive(Default)]
+pub struct BlobsOptions {
+    /// Dies where it says so.
+    pub crash: Option<CrashHook>,
+    /// Where the blobs are for good, if not in the folder.
+    pub bucket: Option<BucketOptions>,
+    /// About how many bytes the folder may hold where it is a cache.
+    pub cache_bytes: u64,
 }
 
 struct Inner {
@@ -39,16 +65,29 @@ struct Inner {
     /// … and locked with it, against other processes.
     lock: File,
     crash: Option<CrashHook>,
+    behind: Option<Behind>,
+}
+
+/// What is behind a folder that is a cache.
+struct Behind {
+    bucket: Arc<Bucket>,
+    cache: Cache,
 }
 
 impl Blobs {
     /// The blobs in `folder`, which is created where it is missing.
     pub fn open(folder: &Path) -> Result<Blobs> {
-        Blobs::open_with(folder, None)
+        Blobs::open_with(folder, BlobsOptions::default())
     }
 
-    /// As [`Blobs::open`], dying where the hook says so.
-    pub fn open_with(folder: &Path, crash: Option<CrashHook>) -> Result<Blobs> {
+    /// The blobs in `folder`, or in the bucket that it is the cache of. With a bucket this is called within a runtime, by
+    /// which blocking calls reach it later on.
+    pub fn open_with(folder: &Path, options: BlobsOptions) -> Result<Blobs> {
+        let BlobsOptions {
+            crash,
+            bucket,
+            cache_bytes,
+        } = options;
         let staging = folder.join(STAGING);
         fs::create_dir_all(&staging).map_err(failed("create", &staging))?;
         let lock = folder.join("lock");
@@ -58,14 +97,43 @@ impl Blobs {
             .write(true)
             .open(&lock)
             .map_err(failed("open", &lock))?;
+        let behind = match bucket {
+            Some(options) => Some(Behind {
+                bucket: Arc::new(Bucket::open(options)?),
+                cache: Cache::measured(folder, cache_bytes)?,
+            }),
+            None => None,
+        };
         Ok(Blobs {
             inner: Arc::new(Inner {
                 root: folder.to_owned(),
                 naming: Mutex::new(()),
                 lock,
                 crash,
+                behind,
             }),
         })
+    }
+
+    /// The bucket's URL, if there is one.
+    pub fn bucket_url(&self) -> Option<String> {
+        Some(self.inner.behind.as_ref()?.bucket.options().url())
+    }
+
+    /// Asks the bucket for its first objects, to learn whether it is there and lets us in.
+    pub async fn reach_bucket(&self) -> Result<()> {
+        match &self.inner.behind {
+            Some(behind) => behind.bucket.reach().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the bucket can be written, read, listed and removed from, tried with an object that is there for a moment.
+    pub async fn probe_bucket(&self) -> Result<()> {
+        match &self.inner.behind {
+            Some(behind) => behind.bucket.probe().await,
+            None => Ok(()),
+        }
     }
 
     /// Begins a blob whose bytes are still to come.
@@ -81,52 +149,49 @@ impl Blobs {
         staging.commit_blocking()
     }
 
-    /// Where a blob lies, or would lie.
+    /// Where a blob lies in the folder, or would lie.
     pub fn path(&self, hash: BlobHash) -> PathBuf {
         let name = hash.to_string();
         let (shard, rest) = name.split_at(2);
         self.inner.root.join(shard).join(rest)
     }
 
-    /// A blob and its length in bytes, if it is there.
-    pub fn open_blob(&self, hash: BlobHash) -> Result<Option<(File, u64)>> {
-        let path = self.path(hash);
-        let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
-        match opened {
-            Ok((bytes, file)) => Ok(Some((file, bytes))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(failed("open", &path)(source)),
-        }
-    }
-
-    /// Whether a blob is there.
-    pub fn exists(&self, hash: BlobHash) -> Result<bool> {
-        let path = self.path(hash);
-        path.try_exists().map_err(failed("look for", &path))
-    }
-
-    /// Gives complete and synced bytes their name. A copy that has it already stays, as young as a new one: somebody may be
-    /// reading it, and a sandboxed child may read the very file that it was shown, not another one of the same name.
-    fn name(&self, staged: &Path, hash: BlobHash) -> Result<()> {
+    /// Gives complete and synced bytes their name, once they are in the bucket where there is one. Blocks.
+    fn keep(&self, staged: &Path, hash: BlobHash, bytes: u64) -> Result<()> {
         self.crash_at(CrashPoint::BlobStaged)?;
+        if let Some(Behind { bucket, cache: _ }) = &self.inner.behind {
+            bucket.wait(bucket.keep(hash, staged, bytes, &|point| self.crash_at(point)))?;
+        }
+        self.name(staged, hash, bytes)?;
+        self.crash_at(CrashPoint::BlobNamed)
+    }
+
+    /// Gives bytes their name in the folder. A copy that has it already stays, as young as a new one: somebody may be
+    /// reading it, and a sandboxed child may read the very file that it was shown, not another one of the same name.
+    fn name(&self, staged: &Path, hash: BlobHash, bytes: u64) -> Result<()> {
         let path = self.path(hash);
         let shard = path.parent().unwrap_or(&self.inner.root);
         if !shard.is_dir() {
             fs::create_dir_all(shard).map_err(failed("create", shard))?;
             sync_folder(&self.inner.root)?;
         }
+        let mut added = bytes;
         {
             let _naming = self.exclusive()?;
             if is_copy(staged, &path) {
                 let copy = File::open(&path).map_err(failed("open", &path))?;
                 sync_young(&copy, &path)?;
                 fs::remove_file(staged).map_err(failed("remove", staged))?;
+                added = 0;
             } else {
                 fs::rename(staged, &path).map_err(failed("name", &path))?;
             }
         }
         sync_folder(shard)?;
-        self.crash_at(CrashPoint::BlobNamed)
+        match &self.inner.behind {
+            Some(Behind { bucket: _, cache }) => cache.add(&self.inner.root, added),
+            None => Ok(()),
+        }
     }
 
     /// The right to name and to remove, alone among all processes.

@@ -19,10 +19,29 @@ pub enum CrashPoint {
     BlobNamed,
     /// The sweep has removed a blob, and has more to do.
     BlobSwept,
+    /// An upload in parts has begun, and a note of it is in the bucket.
+    BucketNoted,
+    /// A part of it is in the bucket.
+    BucketPartSent,
+    /// The whole blob is in the bucket, but has no name here.
+    BucketSent,
+    /// The sweep has marked a blob that it is about to remove from the bucket.
+    BucketMarked,
+    /// It has removed that blob, and its mark is still there.
+    BucketSwept,
 }
 
 impl CrashPoint {
-    /// All of them.
+    /// Those that only a bucket has.
+    pub const BUCKET: [CrashPoint; 5] = [
+        CrashPoint::BucketNoted,
+        CrashPoint::BucketPartSent,
+        CrashPoint::BucketSent,
+        CrashPoint::BucketMarked,
+        CrashPoint::BucketSwept,
+    ];
+
+    /// All that there are without a bucket.
     pub fn all() -> Vec<CrashPoint> {
         let commits = TransactionName::ALL
             .into_iter()

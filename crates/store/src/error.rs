@@ -5,7 +5,7 @@
 
 use std::{error::Error, io, path::PathBuf};
 
-use kinora_domain::{AccountId, GrantId, IllegalTransition, ledger::EntryType};
+use kinora_domain::{AccountId, BlobHash, GrantId, IllegalTransition, ledger::EntryType};
 use thiserror::Error;
 
 /// An operation of the store that failed.
@@ -79,6 +79,34 @@ pub enum StoreError {
         /// What is wrong.
         #[source]
         source: io::Error,
+    },
+    /// The client of a bucket could not be made.
+    #[error("the bucket {url} cannot be set up")]
+    OpenBucket {
+        /// Which.
+        url: String,
+        /// What is wrong.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// An operation on a bucket failed, for as long as it was tried.
+    #[error("the bucket failed to {operation} {object}")]
+    Bucket {
+        /// What was being done, as the end of a sentence.
+        operation: &'static str,
+        /// To which object.
+        object: String,
+        /// What is wrong.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// An object in the bucket does not hold what its name says.
+    #[error("the bucket's {bytes} bytes of blob {hash} are not what that hash was made of")]
+    CorruptBlob {
+        /// Which.
+        hash: BlobHash,
+        /// How many bytes came.
+        bytes: u64,
     },
 }
 

@@ -9,6 +9,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    io::Read,
     path::Path,
     sync::{
         Arc,
@@ -25,10 +26,16 @@ use kinora_store::{
     Account, Claim, Claimed, CrashHook, CrashPoint, DeliveryStatus, Endpoint, EndpointChange, Idempotency,
     Key, NewGrant, Note, Outcome, Scope, Secrets, Store, StoreError, Submission, Submitted, TransactionName,
     Try, TryOutcome, Verdict, Webhooks,
-    blobs::Blobs,
+    blobs::{Blobs, BlobsOptions},
     sqlite::{SqliteOptions, SqliteStore},
 };
+use kinora_testbucket::TestBucket;
+use sha2::{Digest, Sha256};
 use tokio::{sync::Semaphore, task::JoinSet};
+
+mod support;
+
+use support::bucket_options;
 
 const START: Timestamp = Timestamp(1_795_348_800_000);
 const LEASE_MS: u64 = 60_000;
@@ -45,37 +52,59 @@ struct Process {
 }
 
 impl Process {
-    fn start(folder: &Path, crash: Option<CrashHook>) -> Process {
+    fn start(folder: &Path, bucket: Option<&TestBucket>, crash: Option<CrashHook>) -> Process {
         let options = SqliteOptions {
             crash: crash.clone(),
             ..SqliteOptions::default()
         };
         Process {
             store: SqliteStore::open(&folder.join("kinora.db"), options).unwrap(),
-            blobs: Blobs::open_with(&folder.join("blobs"), crash).unwrap(),
+            blobs: Blobs::open_with(
+                &folder.join("blobs"),
+                BlobsOptions {
+                    crash,
+                    bucket: bucket.map(bucket_options),
+                    cache_bytes: 1 << 30,
+                },
+            )
+            .unwrap(),
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_crash_point_once_and_twice() {
+    every_place(CrashPoint::all(), PASSES_MAX, false).await;
+}
+
+/// The same story with the bytes in a bucket: at every step of a blob, and at those that only a bucket has.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_crash_point_of_a_bucket() {
+    let blobs = [CrashPoint::BlobStaged, CrashPoint::BlobNamed];
+    let around = [CrashPoint::AfterCommit(TransactionName::Finish)];
+    let points = [&CrashPoint::BUCKET[..], &blobs, &around].concat();
+    every_place(points, 3, true).await;
+}
+
+async fn every_place(points: Vec<CrashPoint>, passes: u32, in_a_bucket: bool) {
     // Stories mostly wait for the disk, and so are told side by side.
     let at_once = Arc::new(Semaphore::new(16));
     let mut stories = JoinSet::new();
-    for point in CrashPoint::all() {
-        for pass in 0..PASSES_MAX {
+    for point in &points {
+        for pass in 0..passes {
             // Dies at the `pass`th time that the story comes by, and for the second run at the next, too.
             for crashes in [1, 2] {
-                let at_once = Arc::clone(&at_once);
+                let (at_once, point) = (Arc::clone(&at_once), *point);
                 stories.spawn(async move {
                     let _permit = at_once.acquire().await.unwrap();
-                    (point, survives(point, pass, crashes).await)
+                    let bucket = in_a_bucket.then(TestBucket::start);
+                    (point, survives(point, pass, crashes, bucket.as_ref()).await)
                 });
             }
         }
     }
     let survived = stories.join_all().await;
-    for point in CrashPoint::all() {
+    for point in points {
         assert!(
             survived.contains(&(point, true)),
             "the story never comes by {point:?}"
@@ -84,7 +113,7 @@ async fn every_crash_point_once_and_twice() {
 }
 
 /// Tells the story to its end through so many crashes. False if it came by that place too seldom to crash at all.
-async fn survives(point: CrashPoint, pass: u32, crashes: u32) -> bool {
+async fn survives(point: CrashPoint, pass: u32, crashes: u32, bucket: Option<&TestBucket>) -> bool {
     let folder = tempfile::tempdir().unwrap();
     let passed = Arc::new(AtomicU32::new(0));
     let hook: CrashHook = {
@@ -99,9 +128,13 @@ async fn survives(point: CrashPoint, pass: u32, crashes: u32) -> bool {
         assert!(life <= crashes, "{what}: more deaths than crashes");
         // Each life begins long after the last, so that no lease of the dead is still good.
         let now = START.plus_ms(u64::from(life) * 10 * LEASE_MS);
-        let process = Process::start(folder.path(), Some(Arc::clone(&hook)));
+        if bucket.is_some() {
+            // And on another machine, which has nothing of the bytes that the dead one had.
+            let _ = fs::remove_dir_all(folder.path().join("blobs"));
+        }
+        let process = Process::start(folder.path(), bucket, Some(Arc::clone(&hook)));
         assert_sound(&process.store, &what).await;
-        match tell(&process, now).await {
+        match tell(&process, bucket.is_some(), now).await {
             Ok(()) => break,
             Err(StoreError::Closed) => deaths += 1,
             Err(error) => panic!("{what}: {error:?}"),
@@ -110,14 +143,14 @@ async fn survives(point: CrashPoint, pass: u32, crashes: u32) -> bool {
     if deaths == 0 {
         return false;
     }
-    let process = Process::start(folder.path(), None);
+    let process = Process::start(folder.path(), bucket, None);
     tell_end(&process, &what).await;
-    assert_end(&process, folder.path(), &what).await;
+    assert_end(&process, folder.path(), bucket, &what).await;
     true
 }
 
 /// The story. Every step of it may have been done already, by a process that died.
-async fn tell(process: &Process, now: Timestamp) -> Result<(), StoreError> {
+async fn tell(process: &Process, in_a_bucket: bool, now: Timestamp) -> Result<(), StoreError> {
     let Process { store, blobs } = process;
     store.recover(9, now).await?;
     let account = people(store, now).await?;
@@ -173,6 +206,10 @@ async fn tell(process: &Process, now: Timestamp) -> Result<(), StoreError> {
     assert!(store.generation(kept).await?.is_some());
     // An orphan: made, and then the worker lost its lease.
     stage(blobs, b"an orphan").await?;
+    if in_a_bucket {
+        // One that goes in parts.
+        stage(blobs, &vec![7; 6 << 20]).await?;
+    }
     let later = young_no_more();
     blobs.sweep(store, GRACE_MS, later).await?;
     Ok(())
@@ -403,7 +440,7 @@ async fn tell_end(process: &Process, what: &str) {
 }
 
 /// How the story ends, whatever happened on the way.
-async fn assert_end(process: &Process, folder: &Path, what: &str) {
+async fn assert_end(process: &Process, folder: &Path, bucket: Option<&TestBucket>, what: &str) {
     let Process { store, blobs } = process;
     let account = store.account_by_name("alice").await.unwrap().unwrap().id;
     let page = kinora_store::GenerationPage {
@@ -459,13 +496,28 @@ async fn assert_end(process: &Process, folder: &Path, what: &str) {
 
     let mut needed = BTreeSet::new();
     for bytes in ["an input", "the clip of kept", "the poster of kept"] {
-        needed.insert(blobs.path(stage(blobs, bytes.as_bytes()).await.unwrap()));
+        let hash = BlobHash(Sha256::digest(bytes).into());
+        assert!(blobs.exists(hash).await.unwrap(), "{what}: {bytes} is lost");
+        let (mut file, _) = blobs.open_blob(hash).await.unwrap().unwrap();
+        let mut read = String::new();
+        file.read_to_string(&mut read).unwrap();
+        assert_eq!(read, bytes, "{what}");
+        needed.insert(blobs.path(hash));
     }
     let left: BTreeSet<_> = files(&folder.join("blobs"))
         .into_iter()
         .filter(|path| !path.ends_with("lock"))
         .collect();
     assert_eq!(left, needed, "{what}: files");
+    if let Some(bucket) = bucket {
+        let objects = bucket.objects("media");
+        assert_eq!(objects.len(), needed.len(), "{what}: {objects:?}");
+        assert!(
+            objects.iter().all(|name| name.starts_with("media/blobs/")),
+            "{what}: {objects:?}"
+        );
+        assert_eq!(bucket.parts(), 0, "{what}: parts of uploads");
+    }
 }
 
 /// The endpoint was told of every change of phase once, and of each generation in order.

@@ -1,15 +1,15 @@
 //! One attempt, from a spec to finished files. It knows no store: what becomes of the files is the caller's business.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use kinora_domain::{BlobHash, ClipLengths, GenerationSpec, OfferId, Stage, Warning};
+use kinora_domain::{ClipLengths, GenerationSpec, OfferId, Stage, Warning};
 use kinora_engine::{Inputs, Publisher};
 use kinora_media::{Toolbox, compose::Preset, fetch::Fetcher};
 
 use crate::{
     engines::Engines,
     error::AttemptError,
-    inputs::{self, Shelf},
+    inputs::{self, Locate, Shelf},
     notes::Notebooks,
     plan::Plan,
     produce::{MadeClip, Order, produce},
@@ -23,7 +23,7 @@ pub(crate) struct Workshop {
     pub(crate) fetcher: Fetcher,
     pub(crate) preset: Preset,
     /// Where a blob lies.
-    pub(crate) locate: Box<dyn Fn(BlobHash) -> PathBuf + Send + Sync>,
+    pub(crate) locate: Box<Locate>,
 }
 
 /// What one attempt is about, and who watches it.

@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use kinora_domain::{Failure, FailureCode, Member};
+use kinora_domain::{BlobHash, Failure, FailureCode, Member};
 use kinora_engine::EngineError;
 use kinora_media::{MediaFailure, fetch::FetchError};
 use kinora_store::StoreError;
@@ -30,6 +30,23 @@ pub enum AttemptError {
         /// What went wrong.
         #[source]
         source: FetchError,
+    },
+    /// An upload could not be brought here.
+    #[error("bringing {member} failed")]
+    Bring {
+        /// Which.
+        member: Member,
+        /// What went wrong.
+        #[source]
+        source: StoreError,
+    },
+    /// An upload is not where it is kept.
+    #[error("{member} is missing: blob {blob}")]
+    Lost {
+        /// Which.
+        member: Member,
+        /// Its bytes.
+        blob: BlobHash,
     },
     /// A medium could not be measured, for our own fault.
     #[error("inspecting {member} failed")]
@@ -78,6 +95,8 @@ impl AttemptError {
         match self {
             AttemptError::Engine(error) | AttemptError::SetUp(error) => error.retryable(),
             AttemptError::Fetch { .. }
+            | AttemptError::Bring { .. }
+            | AttemptError::Lost { .. }
             | AttemptError::Inspect { .. }
             | AttemptError::Encode(_)
             | AttemptError::Scratch(_)
@@ -98,6 +117,8 @@ impl AttemptError {
             AttemptError::Stopped
             | AttemptError::Refused { .. }
             | AttemptError::Fetch { .. }
+            | AttemptError::Bring { .. }
+            | AttemptError::Lost { .. }
             | AttemptError::Inspect { .. }
             | AttemptError::Panicked { .. }
             | AttemptError::NoEngine { .. }
@@ -115,6 +136,8 @@ impl AttemptError {
             AttemptError::Stopped
             | AttemptError::Refused { .. }
             | AttemptError::Fetch { .. }
+            | AttemptError::Bring { .. }
+            | AttemptError::Lost { .. }
             | AttemptError::Inspect { .. }
             | AttemptError::Panicked { .. }
             | AttemptError::NoEngine { .. }
@@ -137,7 +160,10 @@ impl AttemptError {
                 FailureCode::ProviderUnavailable,
                 "The video engine is not available now.".to_owned(),
             ),
-            AttemptError::Fetch { member, .. } | AttemptError::Inspect { member, .. } => (
+            AttemptError::Fetch { member, .. }
+            | AttemptError::Bring { member, .. }
+            | AttemptError::Lost { member, .. }
+            | AttemptError::Inspect { member, .. } => (
                 FailureCode::EngineFailed,
                 format!("{member} could not be read for a fault of this service."),
             ),

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 use kinora_domain::{BlobHash, GenerationSpec, Member, Source};
 use kinora_engine::InputMedium;
 use kinora_media::{
@@ -25,8 +25,13 @@ pub(crate) struct Shelf<'a> {
     pub(crate) toolbox: &'a Toolbox,
     pub(crate) fetcher: &'a Fetcher,
     /// Where a blob lies.
-    pub(crate) locate: &'a (dyn Fn(BlobHash) -> PathBuf + Send + Sync),
+    pub(crate) locate: &'a Locate,
 }
+
+/// Tells where a blob can be read, as long as there is a file at the path that is given: which it may make for that. Nothing,
+/// if the blob is nowhere.
+pub(crate) type Locate =
+    dyn Fn(BlobHash, PathBuf) -> BoxFuture<'static, kinora_store::Result<Option<PathBuf>>> + Send + Sync;
 
 /// Fetches and measures every medium of `spec`; `step` hears how many are done.
 pub(crate) async fn lay_out(
@@ -80,7 +85,14 @@ async fn bring(
     file: PathBuf,
 ) -> Result<PathBuf, AttemptError> {
     match source {
-        Source::Stored(stored) => Ok((shelf.locate)(stored.blob)),
+        Source::Stored(stored) => match (shelf.locate)(stored.blob, file).await {
+            Ok(Some(path)) => Ok(path),
+            Ok(None) => Err(AttemptError::Lost {
+                member,
+                blob: stored.blob,
+            }),
+            Err(source) => Err(AttemptError::Bring { member, source }),
+        },
         Source::Url(url) => {
             let max_bytes = media_kind(member).max_bytes();
             match shelf.fetcher.fetch(url, max_bytes, &file).await {

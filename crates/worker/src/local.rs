@@ -134,8 +134,10 @@ pub async fn generate(
         toolbox,
         fetcher,
         preset,
-        // A blob that is not among the files is reported as a file that cannot be read.
-        locate: Box::new(move |blob| files.paths.get(&blob).cloned().unwrap_or_default()),
+        locate: Box::new(move |blob, _| {
+            let path = files.paths.get(&blob).cloned();
+            Box::pin(async { Ok(path) })
+        }),
     };
     let folder_path = scratch.join(format!("kinora-{}", std::process::id()));
     let folder = Folder::create(folder_path.clone()).map_err(|source| LocalError::File {

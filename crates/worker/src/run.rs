@@ -166,7 +166,10 @@ impl Worker {
             toolbox,
             fetcher,
             preset: options.preset,
-            locate: Box::new(move |blob| kept.path(blob)),
+            locate: Box::new(move |blob, at| {
+                let kept = Arc::clone(&kept);
+                Box::pin(async move { kept.locate(blob, &at).await })
+            }),
         };
         let engines = engines.into();
         let shared = Shared {

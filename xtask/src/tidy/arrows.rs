@@ -76,6 +76,13 @@ const HOUSE: &[Room] = &[
         reason: "no request touches a tensor: the server reaches models through the engine only",
     },
     Room {
+        name: "testbucket",
+        uses: &[],
+        never: SERVICE,
+        number: "H",
+        reason: "a server for tests stands outside the house",
+    },
+    Room {
         name: "xtask",
         uses: &[],
         never: &[],

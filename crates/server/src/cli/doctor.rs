@@ -2,12 +2,13 @@
 //!
 //! It looks at what is; it repairs nothing. Exit code 1 tells that something is wrong.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use clap::Args;
+use futures_util::{StreamExt, TryStreamExt, stream};
 use kinora_domain::{Generation, Phase, Status};
 use kinora_media::{Toolbox, chain, sandbox::SandboxReport};
-use kinora_store::{GenerationPage, Store, blobs::Blobs};
+use kinora_store::{GenerationPage, Store, StoreError, blobs::Blobs};
 use serde_json::{Value, json};
 
 use super::{
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     compose::{self, DataDir, DataDirError},
-    config::Config,
+    config::{BlobsConfig, Config},
 };
 
 #[derive(Debug, Args)]
@@ -44,6 +45,10 @@ enum Verdict {
 
 /// Below this a video may not find room.
 const FREE_BYTES_MIN: u64 = 1 << 30;
+/// How long the bucket is asked before it is said not to answer.
+const BUCKET_PATIENCE: Duration = Duration::from_secs(10);
+/// Generations whose files are looked for at once.
+const LOOKED_AT_ONCE: usize = 16;
 /// So many contradictions are shown; where there are more, they have one cause.
 const SHOWN_MAX: usize = 10;
 
@@ -169,7 +174,12 @@ fn look_at_data(config: &Config) -> Outcome<Vec<Finding>> {
     ];
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(failed("the runtime could not be started"))?;
-    findings.extend(runtime.block_on(look_at_database(&dir)));
+    let mut blobs = config.blobs.clone();
+    if let Some(bucket) = &mut blobs.bucket {
+        // Somebody is waiting for the answer.
+        bucket.patience = bucket.patience.min(BUCKET_PATIENCE);
+    }
+    findings.extend(runtime.block_on(look_at_database(&dir, &blobs)));
     Ok(findings)
 }
 
@@ -210,20 +220,31 @@ fn look_at_server(dir: &DataDir) -> Finding {
 }
 
 /// The database, the ledger in it, and the files it refers to.
-async fn look_at_database(dir: &DataDir) -> Vec<Finding> {
+async fn look_at_database(dir: &DataDir, blobs: &BlobsConfig) -> Vec<Finding> {
     let store = match compose::open_store(dir) {
         Ok(store) => store,
         Err(error) => return vec![bad("database", chain(&error))],
     };
     let mut findings = vec![look_at_depth(&*store).await];
     findings.extend(look_at_books(&*store).await);
-    findings.push(match Blobs::open(&dir.blobs()) {
-        Ok(blobs) => look_at_results(&store, &blobs)
-            .await
-            .unwrap_or_else(|error| bad("media", chain(&error))),
-        Err(error) => bad("media", chain(&error)),
-    });
+    match compose::open_blobs(blobs, dir) {
+        Ok(blobs) => {
+            findings.extend(look_at_bucket(&blobs).await);
+            let results = look_at_results(&store, &blobs).await;
+            findings.push(results.unwrap_or_else(|error| bad("media", chain(&error))));
+        }
+        Err(error) => findings.push(bad("media", chain(&error))),
+    }
     findings
+}
+
+/// The bucket, where there is one: an object is written, read, listed and removed.
+async fn look_at_bucket(blobs: &Blobs) -> Option<Finding> {
+    let url = blobs.bucket_url()?;
+    Some(match blobs.probe_bucket().await {
+        Ok(()) => good("bucket", format!("{url} takes, gives, lists and removes")),
+        Err(error) => bad("bucket", format!("{url}: {}", chain(&error))),
+    })
 }
 
 async fn look_at_depth(store: &dyn Store) -> Finding {
@@ -275,8 +296,13 @@ async fn look_at_results(store: &Arc<dyn Store>, blobs: &Blobs) -> kinora_store:
             };
             let page = store.generations(account.id, page).await?;
             behind = page.items.last().map(|generation| generation.id);
-            for generation in &page.items {
-                if files_are_whole(generation, blobs)? {
+            let looks = page.items.iter().map(|generation| async move {
+                let is_whole = files_are_whole(generation, blobs).await?;
+                Ok::<_, StoreError>((generation, is_whole))
+            });
+            let mut looked = stream::iter(looks).buffered(LOOKED_AT_ONCE);
+            while let Some((generation, is_whole)) = looked.try_next().await? {
+                if is_whole {
                     whole += 1;
                 } else {
                     missing.push(generation.id.to_string());
@@ -304,7 +330,7 @@ async fn look_at_results(store: &Arc<dyn Store>, blobs: &Blobs) -> kinora_store:
     })
 }
 
-fn files_are_whole(generation: &Generation, blobs: &Blobs) -> kinora_store::Result<bool> {
+async fn files_are_whole(generation: &Generation, blobs: &Blobs) -> kinora_store::Result<bool> {
     let Status::Succeeded(success) = &generation.status else {
         return Ok(true);
     };
@@ -312,8 +338,8 @@ fn files_are_whole(generation: &Generation, blobs: &Blobs) -> kinora_store::Resu
         return Ok(true);
     }
     for artifact in &success.artifacts {
-        let video = blobs.open_blob(artifact.video)?;
-        if video.is_none_or(|(_, bytes)| bytes != artifact.video_bytes) || !blobs.exists(artifact.poster)? {
+        let video = blobs.length(artifact.video).await?;
+        if video != Some(artifact.video_bytes) || !blobs.exists(artifact.poster).await? {
             return Ok(false);
         }
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! kinora.db        everything but bytes: generations, the ledger, accounts, keys (with -wal and -shm beside it)
 //! blobs/           uploads and results, by the hash of their content; staging/ in it holds what still arrives
+//! cache/           copies of uploads and results, where a bucket has them for good; worth nothing
 //! scratch/         what attempts work on, one folder for each worker; worth nothing once that has ended
 //! server.lock      held by the one server
 //! ```
@@ -124,6 +125,11 @@ impl DataDir {
     /// The bytes.
     pub fn blobs(&self) -> PathBuf {
         self.root.join("blobs")
+    }
+
+    /// Copies of bytes that are in a bucket. A folder of its own: from this one files are removed to make room.
+    pub fn cache(&self) -> PathBuf {
+        self.root.join("cache")
     }
 
     /// Makes this process the directory's one server. Waits a little: a server that is just ending, or a command

@@ -38,11 +38,16 @@ impl Reader {
 
     /// A key that must not be seen, not even where it is refused; `None` where there is none.
     pub(super) fn secret(&mut self, key: &'static str) -> Option<Secret> {
+        self.hidden(key).map(Secret::new)
+    }
+
+    /// As [`Reader::secret`], for who hides it by other means.
+    pub(super) fn hidden(&mut self, key: &'static str) -> Option<String> {
         // A header takes visible characters only, and such a key could not be sent.
         let secret = |text: &str| {
             text.chars()
                 .all(|c| c.is_ascii_graphic())
-                .then(|| (!text.is_empty()).then(|| Secret::new(text.to_owned())))
+                .then(|| (!text.is_empty()).then(|| text.to_owned()))
         };
         if let Some(entry) = self.layers.entries.get_mut(key)
             && entry.value.as_str().is_none_or(|text| secret(text).is_none())

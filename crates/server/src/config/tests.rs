@@ -73,8 +73,70 @@ fn upstreams_are_there_when_they_are_named() {
 }
 
 #[test]
+fn a_bucket_is_there_when_it_is_named() {
+    let config = load(None, &[], &[]).unwrap();
+    assert!(config.blobs.bucket.is_none());
+    let variables = [
+        ("KINORA_BLOBS__URL", "s3://videos/a/b"),
+        ("KINORA_BLOBS__ENDPOINT", "http://10.0.0.7:9000/"),
+        ("KINORA_BLOBS__ALLOW_HTTP", "true"),
+        ("KINORA_BLOBS__SECRET_ACCESS_KEY", "s3cret-ours"),
+        ("KINORA_BLOBS__ACCOUNT", "another-provider"),
+        ("AWS_ACCESS_KEY_ID", "AKIA"),
+        ("AWS_SECRET_ACCESS_KEY", "s3cret-theirs"),
+        ("AWS_PAGER", "less"),
+        ("GOOGLE_SERVICE_ACCOUNT", "/account.json"),
+    ];
+    let config = load(None, &variables, &[]).unwrap();
+    assert!(!format!("{config:?}").contains("s3cret"));
+    let bucket = config.blobs.bucket.unwrap();
+    assert_eq!(bucket.url(), "s3://videos/a/b");
+    assert_eq!(bucket.endpoint.as_deref(), Some("http://10.0.0.7:9000"));
+    assert_eq!(bucket.redirects.unwrap().life.as_secs(), 3600);
+    assert_eq!(bucket.grace_ms, config.data.orphan_grace_ms);
+    // Theirs of this provider, and ours over them.
+    let mut expected = kinora_store::blobs::ProviderSettings::default();
+    expected.set("aws_access_key_id", "AKIA");
+    expected.set("aws_secret_access_key", "s3cret-theirs");
+    expected.set("secret_access_key", "s3cret-ours");
+    assert_eq!(bucket.settings, expected);
+    for (url, told) in [
+        ("gs://videos", "gs://videos"),
+        ("az://videos/a/", "az://videos/a"),
+    ] {
+        let config = load(None, &[("KINORA_BLOBS__URL", url)], &[]).unwrap();
+        assert_eq!(config.blobs.bucket.unwrap().url(), told);
+    }
+    for (key, value) in [
+        ("URL", "videos"),
+        ("URL", "s3:videos"),
+        ("URL", "s3:///a"),
+        ("URL", "s3://a b"),
+        ("URL", "ftp://videos"),
+        ("URL", "s3://videos/a//b"),
+        ("ENDPOINT", "http://10.0.0.7:9000"),
+        ("ENDPOINT", "10.0.0.7"),
+        ("REDIRECT_ENDPOINT", "https://a?b"),
+        ("REDIRECT_LIFE_S", "59"),
+        ("CACHE_MIB", "1"),
+        ("REGION", "eu west"),
+        ("PRESIGNED_REDIRECTS", "maybe"),
+    ] {
+        let error = load(None, &[(&format!("KINORA_BLOBS__{key}"), value)], &[]).unwrap_err();
+        assert!(
+            error.contains(&format!("blobs.{} = ", key.to_lowercase())),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_refused_key_is_not_shown() {
     for (file, told) in [
+        (
+            "[blobs]\nsecret_access_key = \"my secret\"",
+            "blobs.secret_access_key = \" (not shown)\"",
+        ),
         (
             "[dashscope]\nkey = \"my secret\"",
             "dashscope.key = \" (not shown)\"",
@@ -211,7 +273,7 @@ fn refusals_name_key_value_source_and_what_is_taken() {
     check(
         Some("[sever]\nlisten = \"x\""),
         &[],
-        "sever.listen in kinora.toml: is no key; the sections are [dashscope],",
+        "sever.listen in kinora.toml: is no key; the sections are [blobs], [dashscope],",
     );
     check(
         Some("listen = \"x\""),

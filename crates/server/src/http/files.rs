@@ -1,16 +1,21 @@
 //! Results, behind URLs that are signed and expire. The signature is the capability: no key is asked for.
+//!
+//! What is not on this machine but in a bucket is answered with a redirect to there, where that is wanted, or passed on from
+//! there as it is read.
 
-use std::io::SeekFrom;
+use std::{io::SeekFrom, time::Duration};
 
 use axum::{
     body::Body,
     extract::{Path, Query, State, rejection::PathRejection},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use futures_util::TryStreamExt;
 use hmac::{Hmac, KeyInit, Mac};
 use kinora_domain::{BlobHash, Generation, GenerationId, Status, Timestamp};
+use kinora_store::blobs::{Found, Remote};
 use sha2::Sha256;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
@@ -102,6 +107,7 @@ pub async fn get_file(
     State(app): State<App>,
     path: Result<Path<(String, String)>, PathRejection>,
     Query(parameters): Parameters,
+    method: Method,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let Path((id, file_name)) = path.map_err(|_| ApiError::not_found("file"))?;
@@ -128,9 +134,33 @@ pub async fn get_file(
     if generation.media_removed {
         return Err(ApiError::media_removed());
     }
-    let found = find(&generation, &file_name).or_else(|| named_blob(&file_name));
-    let (blob, content_type) = found.ok_or_else(|| ApiError::not_found("file"))?;
-    serve(&app, blob, content_type, &headers).await
+    if let Some((blob, content_type)) = find(&generation, &file_name) {
+        let life_s = exp - (app.clock)().unix_seconds();
+        let way = match may_redirect(&method, &headers) {
+            true => Way::MayRedirect(Duration::from_secs(u64::try_from(life_s).unwrap_or(0))),
+            false => Way::Direct,
+        };
+        return serve(&app, blob, content_type, &headers, way).await;
+    }
+    // Whoever works for us gets an input from us: not all of them follow redirects, or reach the bucket.
+    let (blob, content_type) = named_blob(&file_name).ok_or_else(|| ApiError::not_found("file"))?;
+    serve(&app, blob, content_type, &headers, Way::Direct).await
+}
+
+/// How bytes that are elsewhere may reach the client.
+#[derive(Debug, Clone, Copy)]
+pub enum Way {
+    /// Through this server.
+    Direct,
+    /// From where they are, if that is wanted, by a URL that is good for so long at most.
+    MayRedirect(Duration),
+}
+
+/// A redirect signed for GET is of no use to HEAD, which costs nothing here anyway. And our own pages show nothing from
+/// other hosts.
+fn may_redirect(method: &Method, headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    method == Method::GET && site != Some(b"same-origin")
 }
 
 /// The blob behind a file name of a finished generation.
@@ -159,12 +189,9 @@ pub async fn serve(
     blob: BlobHash,
     content_type: &'static str,
     headers: &HeaderMap,
+    way: Way,
 ) -> ApiResult<Response> {
-    let (file, length) = app
-        .blobs
-        .open_blob(blob)?
-        .ok_or_else(|| ApiError::internal(format!("blob {blob} is missing")))?;
-    let mut file = tokio::fs::File::from_std(file);
+    let missing = || ApiError::internal(format!("blob {blob} is missing"));
     let etag = format!("\"{blob}\"");
     let names = |name| {
         headers
@@ -188,11 +215,24 @@ pub async fn serve(
             HeaderValue::from_static("private, max-age=3600"),
         ),
     ];
+    let found = app.blobs.find(blob)?.ok_or_else(missing)?;
     // A cache on the way may have made the tag a weak one: that is the same file all the same.
     let has = |tag: &str| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag;
     if names(header::IF_NONE_MATCH).split(',').map(str::trim).any(has) {
         return Ok((StatusCode::NOT_MODIFIED, fixed).into_response());
     }
+    let (source, length) = match (found, way) {
+        (Found::File { file, bytes }, Way::Direct | Way::MayRedirect(_)) => (Source::File(file), bytes),
+        (Found::Remote(remote), way) => {
+            if let Way::MayRedirect(life) = way
+                && let Some(url) = remote.signed_url(life).await?
+            {
+                return Ok(redirect(&url));
+            }
+            let bytes = remote.length().await?.ok_or_else(missing)?;
+            (Source::Remote(remote), bytes)
+        }
+    };
     // A range of an older file would be spliced into this one.
     let if_range = names(header::IF_RANGE);
     let range = if if_range.is_empty() || if_range == etag {
@@ -202,24 +242,15 @@ pub async fn serve(
     };
     match Range::parse(range, length) {
         Range::Whole => {
-            let length = [(header::CONTENT_LENGTH, HeaderValue::from(length))];
-            Ok((
-                StatusCode::OK,
-                fixed,
-                length,
-                Body::from_stream(ReaderStream::with_capacity(file, CHUNK)),
-            )
-                .into_response())
+            let whole = [(header::CONTENT_LENGTH, HeaderValue::from(length))];
+            let body = source.read(0..length, length).await?;
+            Ok((StatusCode::OK, fixed, whole, body).into_response())
         }
         Range::Unsatisfiable => {
             let range = [(header::CONTENT_RANGE, text(format!("bytes */{length}")))];
             Ok((range, ApiError::range_not_satisfiable(length)).into_response())
         }
         Range::Part { first, last } => {
-            file.seek(SeekFrom::Start(first))
-                .await
-                .map_err(ApiError::internal)?;
-            let part = file.take(last - first + 1);
             let range = [
                 (header::CONTENT_LENGTH, HeaderValue::from(last - first + 1)),
                 (
@@ -227,8 +258,51 @@ pub async fn serve(
                     text(format!("bytes {first}-{last}/{length}")),
                 ),
             ];
-            let body = Body::from_stream(ReaderStream::with_capacity(part, CHUNK));
+            let body = source.read(first..last + 1, length).await?;
             Ok((StatusCode::PARTIAL_CONTENT, fixed, range, body).into_response())
+        }
+    }
+}
+
+/// To the bucket, this once: the next request for the file gets another URL.
+fn redirect(url: &str) -> Response {
+    match HeaderValue::from_str(url) {
+        Ok(url) => {
+            let headers = [
+                (header::LOCATION, url),
+                (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            ];
+            (StatusCode::TEMPORARY_REDIRECT, headers).into_response()
+        }
+        // The URL itself is a key, and stays out of the log.
+        Err(_) => ApiError::internal("a signed URL is no header").into_response(),
+    }
+}
+
+/// Where bytes are read from.
+enum Source {
+    File(std::fs::File),
+    Remote(Remote),
+}
+
+impl Source {
+    /// The bytes in a range of the `length` that there are. Nothing is read before the body is.
+    async fn read(self, range: std::ops::Range<u64>, length: u64) -> ApiResult<Body> {
+        match self {
+            Source::File(file) => {
+                let mut file = tokio::fs::File::from_std(file);
+                file.seek(SeekFrom::Start(range.start))
+                    .await
+                    .map_err(ApiError::internal)?;
+                let part = file.take(range.end - range.start);
+                Ok(Body::from_stream(ReaderStream::with_capacity(part, CHUNK)))
+            }
+            Source::Remote(remote) => {
+                let pieces = remote.stream(range, length).inspect_err(|error| {
+                    tracing::error!("A download broke off: {}", kinora_media::chain(error));
+                });
+                Ok(Body::from_stream(pieces))
+            }
         }
     }
 }

@@ -6,7 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kinora_store::{Store, blobs::Blobs, sqlite::SqliteStore};
+use kinora_store::{
+    Store,
+    blobs::{Blobs, BlobsOptions, BucketOptions, BucketPath, Provider},
+    sqlite::SqliteStore,
+};
+use kinora_testbucket::{ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY, TestBucket};
 use reqwest::{Client, Method, RequestBuilder, header::HeaderMap};
 use serde_json::{Value, json};
 
@@ -71,6 +76,14 @@ impl House {
         self.url = ready["url"].as_str().expect("a url").to_owned();
     }
 
+    /// As [`House::kill_and_restart`], on another machine: of the bytes nothing is there.
+    pub(crate) async fn move_and_restart(&mut self, settings: &[(&str, &str)]) {
+        self.process.kill().expect("killed");
+        self.process.wait().expect("reaped");
+        std::fs::remove_dir_all(self.data().join("cache")).expect("a cache");
+        self.kill_and_restart(settings).await;
+    }
+
     /// A request with the development key; the path is relative to the API's base unless it starts with `//`.
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = match path.strip_prefix("//") {
@@ -132,9 +145,15 @@ impl House {
 
     /// Runs a subcommand of the binary on the same data directory; its standard output.
     pub(crate) fn kinora(&self, arguments: &[&str]) -> String {
+        self.kinora_with(&[], arguments)
+    }
+
+    /// The same with settings.
+    pub(crate) fn kinora_with(&self, settings: &[(&str, &str)], arguments: &[&str]) -> String {
         let output = Command::new(binary())
             .args(arguments)
             .env("KINORA_DATA__DIR", self.data())
+            .envs(variables(settings))
             .output()
             .expect("the binary starts");
         assert!(
@@ -157,8 +176,21 @@ impl House {
     }
 
     /// The server's blobs, opened beside it.
-    pub(crate) fn blobs(&self) -> Blobs {
-        Blobs::open(&self.data().join("blobs")).expect("the blobs open")
+    pub(crate) fn blobs(&self, bucket: Option<&TestBucket>) -> Blobs {
+        let Some(bucket) = bucket else {
+            return Blobs::open(&self.data().join("blobs")).expect("the blobs open");
+        };
+        let mut options = BucketOptions::new(Provider::S3, BUCKET, BucketPath::from("media"));
+        options.settings.set("access_key_id", ACCESS_KEY_ID);
+        options.settings.set("secret_access_key", SECRET_ACCESS_KEY);
+        options.endpoint = Some(bucket.endpoint());
+        options.allow_http = true;
+        let options = BlobsOptions {
+            crash: None,
+            bucket: Some(options),
+            cache_bytes: 1 << 30,
+        };
+        Blobs::open_with(&self.data().join("cache"), options).expect("the blobs open")
     }
 
     /// Everything the server has logged.
@@ -238,6 +270,12 @@ pub(crate) fn binary() -> &'static str {
     env!("CARGO_BIN_EXE_kinora")
 }
 
+fn variables<'a>(settings: &'a [(&str, &'a str)]) -> impl Iterator<Item = (String, &'a str)> {
+    settings
+        .iter()
+        .map(|(name, value)| (format!("KINORA_{name}"), *value))
+}
+
 async fn spawn(folder: &Path, settings: &[(&str, &str)]) -> (Child, Value) {
     let ready = folder.join("ready.json");
     let _ = std::fs::remove_file(&ready);
@@ -258,11 +296,7 @@ async fn spawn(folder: &Path, settings: &[(&str, &str)]) -> (Child, Value) {
             ("KINORA_RATE_LIMITS__READ_PER_MINUTE", "100000"),
             ("KINORA_WORKER__SLOTS", "2"),
         ])
-        .envs(
-            settings
-                .iter()
-                .map(|(name, value)| (format!("KINORA_{name}"), value)),
-        )
+        .envs(variables(settings))
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()

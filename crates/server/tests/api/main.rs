@@ -4,6 +4,7 @@
 mod house;
 mod media;
 
+mod buckets;
 mod hostile;
 mod keys;
 mod lifecycle;

@@ -3,10 +3,11 @@
 use std::{collections::HashMap, time::Duration};
 
 use kinora_store::Store;
+use kinora_testbucket::TestBucket;
 use rand::RngExt;
 use serde_json::json;
 
-use crate::house::House;
+use crate::{buckets::bucket_settings, house::House};
 
 #[tokio::test]
 async fn sixty_four_clients_never_overdraw_one_balance() {
@@ -61,26 +62,38 @@ async fn sixty_four_clients_never_overdraw_one_balance() {
     house.sound().await;
 }
 
-/// The process is killed 20 times while 200 generations are submitted and made: what was accepted reaches an end, the
+/// The process is killed again and again while generations are submitted and made: what was accepted reaches an end, the
 /// ledger is sound, and no file is left over.
 #[tokio::test]
 async fn killed_again_and_again() {
-    const GENERATIONS: usize = 200;
-    const KILLS: usize = 20;
-    let settings = [
+    killed(200, 20, None).await;
+}
+
+/// The same, with the bytes in a bucket: neither there is anything left over, and nothing is missing.
+#[tokio::test]
+async fn killed_again_and_again_with_a_bucket() {
+    killed(60, 10, Some(TestBucket::start())).await;
+}
+
+async fn killed(generations: usize, kills: usize, bucket: Option<TestBucket>) {
+    let bucket = bucket.as_ref();
+    let own = [
         ("QUEUE__LEASE_MS", "2000"),
         ("QUEUE__ATTEMPTS_MAX", "100"),
         ("QUEUE__RUNNING_PER_ACCOUNT", "4"),
         ("FIRST_START__PERMANENT_CREDITS", "1000000"),
     ];
+    let endpoint = bucket.map(TestBucket::endpoint);
+    let more = endpoint.as_deref().map(bucket_settings);
+    let settings: Vec<_> = own.into_iter().chain(more.into_iter().flatten()).collect();
     let mut house = House::with(&settings).await;
     let body =
         |i: usize| json!({"prompt": format!("number {i}"), "duration": 2, "resolution": "720p", "seed": i});
     let mut random = rand::rng();
     let mut accepted: HashMap<usize, String> = HashMap::new();
-    for round in 0..KILLS {
+    for round in 0..kills {
         let pause = Duration::from_millis(random.random_range(200..2500));
-        let range = round * GENERATIONS / KILLS..(round + 1) * GENERATIONS / KILLS;
+        let range = round * generations / kills..(round + 1) * generations / kills;
         let submit = async {
             for i in range.clone() {
                 // A lost answer is asked for again under the same key, as a client would.
@@ -107,7 +120,7 @@ async fn killed_again_and_again() {
         house.kill_and_restart(&settings).await;
         house.sound().await;
     }
-    for i in 0..GENERATIONS {
+    for i in 0..generations {
         let request = house.request(reqwest::Method::POST, "/generation/wan/wan-v2.7-video");
         let answer =
             crate::house::Answer::to(request.header("idempotency-key", format!("n{i}")).json(&body(i))).await;
@@ -130,13 +143,13 @@ async fn killed_again_and_again() {
             .entry(end["status"].as_str().expect("a status").to_owned())
             .or_default() += 1;
     }
-    assert_eq!(ends.values().sum::<usize>(), GENERATIONS);
+    assert_eq!(ends.values().sum::<usize>(), generations);
     assert!(!ends.contains_key("FAILED"), "{ends:?}");
-    assert!(ends["COMPLETED"] >= GENERATIONS / 4, "{ends:?}");
+    assert!(ends["COMPLETED"] >= generations / 4, "{ends:?}");
     house.sound().await;
 
     // A blob whose process died before it could say so is an orphan; the sweep takes it, here without its grace time.
-    let (store, blobs) = (house.store(), house.blobs());
+    let (store, blobs) = (house.store(), house.blobs(bucket));
     let later = kinora_domain::Timestamp(i64::MAX / 2);
     blobs.sweep(&store, 0, later).await.expect("a sweep");
     for id in accepted.values() {
@@ -148,11 +161,11 @@ async fn killed_again_and_again() {
         if let kinora_domain::Status::Succeeded(success) = generation.status {
             for artifact in &success.artifacts {
                 assert!(
-                    blobs.exists(artifact.video).expect("an answer"),
+                    blobs.exists(artifact.video).await.expect("an answer"),
                     "the clip of {id} is gone"
                 );
                 assert!(
-                    blobs.exists(artifact.poster).expect("an answer"),
+                    blobs.exists(artifact.poster).await.expect("an answer"),
                     "the poster of {id} is gone"
                 );
             }
@@ -160,7 +173,9 @@ async fn killed_again_and_again() {
     }
     let mut left_over = Vec::new();
     for file in files_below(&house.data()) {
-        let is_blob = file.starts_with(house.data().join("blobs"));
+        let is_blob = ["blobs", "cache"]
+            .iter()
+            .any(|folder| file.starts_with(house.data().join(folder)));
         let parts: Vec<&str> = file
             .iter()
             .rev()
@@ -184,6 +199,20 @@ async fn killed_again_and_again() {
         }
     }
     assert_eq!(left_over, Vec::<std::path::PathBuf>::new());
+    if let Some(bucket) = bucket {
+        for object in bucket.objects("") {
+            let hash = object
+                .strip_prefix("media/blobs/")
+                .expect("a blob")
+                .replace('/', "");
+            let hash = hash.parse().expect("a hash");
+            assert!(
+                store.is_referenced(hash).await.expect("an answer"),
+                "{object} is left over"
+            );
+        }
+        assert_eq!(bucket.parts(), 0, "parts of uploads are left over");
+    }
 }
 
 fn files_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {

@@ -84,7 +84,8 @@ impl Staging {
         Ok(())
     }
 
-    /// Makes the bytes safe on disk and names them; tells the name and how many there are.
+    /// Makes the bytes safe, on disk and in the bucket if there is one, and names them; tells the name and how many
+    /// there are. What has failed has no name.
     pub async fn commit(self) -> Result<(BlobHash, u64)> {
         tokio::task::spawn_blocking(move || self.commit_blocking())
             .await
@@ -96,7 +97,32 @@ impl Staging {
         self.flush()?;
         let Sink { file, hasher } = self.sink()?;
         sync_young(&file, &self.path)?;
-        self.name(hasher)
+        let hash = BlobHash(hasher.finalize().into());
+        let kept = self.blobs.keep(&self.path, hash, self.bytes);
+        // Named, it is no longer here; and a process that has died removes nothing.
+        self.pending = !matches!(kept, Ok(()) | Err(StoreError::Closed));
+        kept.map(|()| (hash, self.bytes))
+    }
+
+    /// Names a copy of what the bucket has, once `take` has taken what it needs of it; nothing, if it is not what its name
+    /// says. Blocks.
+    pub(super) fn cache<T>(
+        mut self,
+        expected: BlobHash,
+        take: impl FnOnce(&Path) -> io::Result<T>,
+    ) -> Result<T> {
+        self.flush()?;
+        let Sink { file: _, hasher } = self.sink()?;
+        if BlobHash(hasher.finalize().into()) != expected {
+            return Err(StoreError::CorruptBlob {
+                hash: expected,
+                bytes: self.bytes,
+            });
+        }
+        let taken = take(&self.path).map_err(failed("take", &self.path))?;
+        self.blobs.name(&self.path, expected, self.bytes)?;
+        self.pending = false;
+        Ok(taken)
     }
 
     /// Takes all the bytes of the file at `path`, which goes away.
@@ -123,14 +149,6 @@ impl Staging {
             }
             Err(source) => Err(failed("take over", path)(source)),
         }
-    }
-
-    fn name(&mut self, hasher: Sha256) -> Result<(BlobHash, u64)> {
-        let hash = BlobHash(hasher.finalize().into());
-        let named = self.blobs.name(&self.path, hash);
-        // Named, it is no longer here; and a process that has died removes nothing.
-        self.pending = !matches!(named, Ok(()) | Err(StoreError::Closed));
-        named.map(|()| (hash, self.bytes))
     }
 
     fn gather(&mut self, chunk: &[u8]) {

@@ -47,7 +47,7 @@ async fn media_go_when_their_time_is_over() {
     ];
     let kept = async |expected: bool| {
         for blob in blobs {
-            assert_eq!(world.blobs.exists(blob).unwrap(), expected);
+            assert_eq!(world.blobs.exists(blob).await.unwrap(), expected);
         }
         assert_eq!(world.generation(id).await.media_removed, !expected);
     };

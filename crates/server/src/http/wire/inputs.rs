@@ -4,13 +4,16 @@
 //! in the draft all the same, so that the domain does not report it as missing too. What no generation refers to in
 //! the end is swept.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use kinora_domain::{
     BlobHash, Draft, Member, Origin, Source, StoredInput, Violation, catalog::REFERENCES_MAX,
 };
 use kinora_media::{Facts, MediaKind, MediaProblem, Toolbox, chain, inspect};
-use kinora_store::{StoreError, blobs::Blobs};
+use kinora_store::{
+    StoreError,
+    blobs::{Blobs, Borrowed},
+};
 use kinora_worker::media_kind;
 use tokio::sync::Semaphore;
 
@@ -38,7 +41,10 @@ pub async fn keep(
     keep_data_urls(&mut draft, blobs, &mut uploads, &mut violations).await?;
 
     for Upload { member, blob } in uploads {
-        match measure(toolbox, places, media_kind(member), blobs.path(blob)).await? {
+        let here = blobs.borrow(blob).await;
+        let here = here.map_err(|error| internal("find an upload", chain(&error)))?;
+        let here = here.ok_or_else(|| internal("find an upload", "it has just been kept"))?;
+        match measure(toolbox, places, media_kind(member), here).await? {
             Ok(facts) => set_duration(&mut draft, member, facts.duration_ms()),
             Err(message) => violations.push(violation("V-25", member, message)),
         }
@@ -121,7 +127,7 @@ async fn measure(
     toolbox: &Arc<Toolbox>,
     places: &Arc<Semaphore>,
     kind: MediaKind,
-    path: PathBuf,
+    here: Borrowed,
 ) -> Result<Result<Facts, String>, WireError> {
     let place = Arc::clone(places)
         .acquire_owned()
@@ -131,7 +137,7 @@ async fn measure(
     let measured = tokio::task::spawn_blocking(move || {
         // Given back by the child's end, not by that of a client that has left.
         let _place = place;
-        inspect(&toolbox, kind, &path)
+        inspect(&toolbox, kind, here.path())
     })
     .await;
     match measured.map_err(|error| internal("measure an upload", error))? {
