@@ -1,11 +1,10 @@
 //! Measures the store alone: submits and claims a second, and how long a read takes. Asserts nothing.
 //!
 //! `cargo run --release -p kinora-store --example throughput`, with a folder to work in as its only argument where
-//! the temporary one is no real disk.
+//! the temporary one is no real disk, or with the URL of an empty PostgreSQL database.
 
 use std::{
     error::Error,
-    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant, UNIX_EPOCH},
 };
@@ -14,10 +13,7 @@ use kinora_domain::{
     AccountId, Bucket, Credits, Feature, GenerationId, GenerationSpec, GrantId, KeyId, Model, OfferId,
     Resolution, Seed, Timestamp, WorkerId, Workflow, ledger::EntryType,
 };
-use kinora_store::{
-    Account, Claim, Key, NewGrant, Outcome, Scope, Store, Submission, Submitted,
-    sqlite::{SqliteOptions, SqliteStore},
-};
+use kinora_store::{Account, Claim, Database, Key, NewGrant, Outcome, Scope, Store, Submission, Submitted};
 use tokio::task::JoinSet;
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -30,15 +26,17 @@ fn now() -> Timestamp {
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    let folder = match std::env::args_os().nth(1) {
-        Some(folder) => tempfile::tempdir_in(PathBuf::from(folder))?,
-        None => tempfile::tempdir()?,
+    let place = std::env::args().nth(1);
+    let folder = match &place {
+        Some(folder) if !folder.contains(':') => tempfile::tempdir_in(folder)?,
+        _ => tempfile::tempdir()?,
+    };
+    let database = match place {
+        Some(url) if url.contains(':') => url.parse()?,
+        _ => Database::Sqlite(folder.path().join("kinora.db")),
     };
     let opened = Instant::now();
-    let store = Arc::new(SqliteStore::open(
-        &folder.path().join("kinora.db"),
-        SqliteOptions::default(),
-    )?);
+    let store = database.open(16)?;
     println!("open, with migration     {:>10.1} ms", millis(opened.elapsed()));
     let account = AccountId::new(now(), 1);
     prepare(store.as_ref(), account).await?;
@@ -101,7 +99,7 @@ async fn prepare(store: &dyn Store, account: AccountId) -> Result<(), Failure> {
 }
 
 async fn submit_all(
-    store: &Arc<SqliteStore>,
+    store: &Arc<dyn Store>,
     account: AccountId,
     count: usize,
     callers: usize,
@@ -127,7 +125,7 @@ async fn submit_all(
 }
 
 /// Claims with `backlog` more in the queue than are claimed, one after the other and 16 at once.
-async fn measure_claims(store: &Arc<SqliteStore>, account: AccountId, backlog: usize) -> Result<(), Failure> {
+async fn measure_claims(store: &Arc<dyn Store>, account: AccountId, backlog: usize) -> Result<(), Failure> {
     const EACH: usize = 320;
     submit_all(store, account, (backlog + 2 * EACH).next_multiple_of(64), 64).await?;
     for workers in [1, 16] {

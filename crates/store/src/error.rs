@@ -3,7 +3,7 @@
 //! A refusal that a caller must answer (a short balance, a full queue, a lost lease) is no error but a variant of
 //! that method's result. What is left here is an operator's business, or a bug.
 
-use std::{error::Error, io, path::PathBuf};
+use std::{any::Any, error::Error, io, path::PathBuf};
 
 use kinora_domain::{AccountId, BlobHash, GrantId, IllegalTransition, ledger::EntryType};
 use thiserror::Error;
@@ -36,19 +36,21 @@ pub enum StoreError {
     #[error("the change is not allowed")]
     Transition(#[source] IllegalTransition),
     /// The database could not be opened.
-    #[error("cannot open the database {path:?}")]
+    #[error("cannot open the database {database}")]
     Open {
-        /// Its file.
-        path: PathBuf,
+        /// Its file, or its address without the password.
+        database: String,
         /// What is wrong.
         #[source]
         source: DatabaseError,
     },
     /// The database was written by a later version of the program.
-    #[error("the database {path:?} has version {found}, and this program knows versions up to {known} only")]
+    #[error(
+        "the database {database} has version {found}, and this program knows versions up to {known} only"
+    )]
     TooNew {
-        /// Its file.
-        path: PathBuf,
+        /// Its file, or its address without the password.
+        database: String,
         /// The version of its tables.
         found: i64,
         /// The latest version this program knows.
@@ -59,6 +61,13 @@ pub enum StoreError {
     Database {
         /// What was being done, as the end of a sentence.
         operation: &'static str,
+        /// What is wrong.
+        #[source]
+        source: DatabaseError,
+    },
+    /// The answer to a commit was lost: what it was about is there as a whole, or not at all.
+    #[error("the database was lost during a commit, and nobody knows whether it was carried out")]
+    Unsure {
         /// What is wrong.
         #[source]
         source: DatabaseError,
@@ -121,4 +130,11 @@ impl StoreError {
             source: source.into(),
         }
     }
+}
+
+/// What a panic says.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "without a message".to_owned())
 }

@@ -23,7 +23,8 @@
 //!
 //! Every transaction that changes the phase of a generation also queues the deliveries that tell of it.
 //!
-//! The embedded back end is [`sqlite`]; the suite in `tests/conformance` states what any back end must do.
+//! All that is written once, in `transactions`, over a connection of [`sqlite`], the embedded back end, or of
+//! [`postgres`], the one for many nodes; the suite in `tests/conformance` states what any back end must do.
 //! Bytes are kept by [`blobs`]. No SQL is written anywhere else in the project, and nothing here knows HTTP.
 
 use std::sync::Arc;
@@ -37,14 +38,20 @@ use kinora_domain::{
 use tokio::sync::{Notify, watch};
 
 pub mod blobs;
+pub mod postgres;
 pub mod sqlite;
 
+mod bells;
 mod crash;
+mod database;
 mod error;
 mod rows;
+mod sql;
+mod transactions;
 mod webhooks;
 
 pub use crash::{CrashHook, CrashPoint, TransactionName};
+pub use database::{Database, DatabaseNameError};
 pub use error::{DatabaseError, StoreError};
 pub use webhooks::{
     Delivery, DeliveryStatus, DueDelivery, Endpoint, EndpointChange, Secrets, Try, TryOutcome, Verdict,

@@ -19,7 +19,7 @@ const MIGRATIONS: &[&str] = &[
 /// A connection that may write, to a database that is up to date.
 pub(super) fn open(path: &Path, busy_timeout_ms: u32) -> Result<Connection> {
     let failed = |source| StoreError::Open {
-        path: path.to_owned(),
+        database: path.display().to_string(),
         source,
     };
     if let Some(folder) = path.parent() {
@@ -29,8 +29,12 @@ pub(super) fn open(path: &Path, busy_timeout_ms: u32) -> Result<Connection> {
     let found = version(&connection).map_err(|source| failed(source.into()))?;
     let known = MIGRATIONS.len() as i64;
     if found > known {
-        let path = path.to_owned();
-        return Err(StoreError::TooNew { path, found, known });
+        let database = path.display().to_string();
+        return Err(StoreError::TooNew {
+            database,
+            found,
+            known,
+        });
     }
     for (index, migration) in MIGRATIONS.iter().enumerate() {
         apply(&mut connection, index as i64, migration).map_err(|source| failed(source.into()))?;

@@ -56,7 +56,7 @@ impl Readers {
 
     fn connect(&self) -> Result<Connection> {
         self.try_connect().map_err(|source| StoreError::Open {
-            path: self.path.clone(),
+            database: self.path.display().to_string(),
             source: source.into(),
         })
     }

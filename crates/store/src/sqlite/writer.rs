@@ -5,7 +5,6 @@
 //! own rows. The thread also notices when another process has written to the same file.
 
 use std::{
-    any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -18,8 +17,12 @@ use std::{
 use rusqlite::{Connection, config::DbConfig};
 use tokio::sync::oneshot;
 
-use super::bells::{Bells, Rings};
-use crate::{CrashHook, CrashPoint, Result, StoreError, TransactionName};
+use crate::{
+    CrashHook, CrashPoint, Result, StoreError, TransactionName,
+    bells::{Bells, Rings},
+    error::panic_message,
+    sql::Sql,
+};
 
 /// The most transactions of one commit: enough to make the fsync cheap, few enough to keep the first from waiting.
 const BATCH_MAX: usize = 256;
@@ -68,12 +71,12 @@ impl Writer {
     ) -> impl Future<Output = Result<T>> + Send + use<T, F>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection, &mut Rings) -> Result<T> + Send + 'static,
+        F: Fn(&dyn Sql, &mut Rings) -> Result<T> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
         let job = Box::new(Work {
             name,
-            work: Some(work),
+            work,
             outcome: None,
             answer,
         });
@@ -113,7 +116,7 @@ trait Job: Send {
 
 struct Work<T, F> {
     name: TransactionName,
-    work: Option<F>,
+    work: F,
     outcome: Option<Result<T>>,
     answer: oneshot::Sender<Result<T>>,
 }
@@ -121,18 +124,15 @@ struct Work<T, F> {
 impl<T, F> Job for Work<T, F>
 where
     T: Send,
-    F: FnOnce(&Connection, &mut Rings) -> Result<T> + Send,
+    F: Fn(&dyn Sql, &mut Rings) -> Result<T> + Send,
 {
     fn name(&self) -> TransactionName {
         self.name
     }
 
     fn run(&mut self, connection: &Connection, rings: &mut Rings) -> bool {
-        let Some(work) = self.work.take() else {
-            return false;
-        };
         // Nothing of the work outlives a panic: its rows are rolled back and its rings are dropped.
-        let outcome = catch_unwind(AssertUnwindSafe(|| work(connection, rings)))
+        let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(connection, rings)))
             .unwrap_or_else(|panic| Err(StoreError::Panicked(panic_message(panic.as_ref()))));
         self.outcome.insert(outcome).is_ok()
     }
@@ -265,10 +265,4 @@ impl WriterThread {
             .connection
             .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
     }
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "without a message".to_owned())
 }

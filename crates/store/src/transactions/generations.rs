@@ -3,20 +3,22 @@
 //! [`change`] asks the domain what becomes of a status and carries it out: the row, the ledger, the caches on the
 //! account, the lane, the event, the blobs, the webhooks, and what is to be rung. No other function writes a status.
 
-use std::str::FromStr;
-
 use kinora_domain::{
     AccountId, Artifact, Credits, Effect, Event, Failure, FailureCode, Generation, GenerationId,
-    IllegalTransition, Lease, OfferId, Phase, Progress, Split, Stage, Status, Success, Timestamp,
+    IllegalTransition, Lease, OfferId, Progress, Split, Stage, Status, Success, Timestamp,
 };
-use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 
-use super::{bells::Rings, ledger, outbox};
-use crate::{Result, StoreError, rows};
+use super::{accounts, ledger, outbox};
+use crate::{
+    Result, StoreError,
+    bells::Rings,
+    rows,
+    sql::{self, Row, Sql, params, unreadable},
+};
 
 /// A generation with what the store alone wants to know of it.
 #[derive(Debug, Clone)]
-pub(super) struct Kept {
+pub(crate) struct Kept {
     pub generation: Generation,
     pub priority: i32,
     /// Counted in its lane.
@@ -38,22 +40,46 @@ macro_rules! columns {
 pub(super) use columns;
 
 /// One generation.
-pub(super) fn load(connection: &Connection, id: GenerationId) -> Result<Option<Kept>> {
-    connection
-        .prepare_cached(concat!("SELECT ", columns!(), " FROM generations WHERE id = ?1"))
-        .and_then(|mut select| select.query_row([id.to_string()], kept).optional())
+pub(crate) fn load(sql: &dyn Sql, id: GenerationId) -> Result<Option<Kept>> {
+    sql.first(
+        concat!("SELECT ", columns!(), " FROM generations WHERE id = ?1"),
+        &params![id.to_string()],
+        kept,
+    )
+    .map_err(StoreError::database("read a generation"))
+}
+
+/// One generation that is to be changed, with its account: nobody else changes either until the transaction ends.
+pub(crate) fn load_to_change(sql: &dyn Sql, id: GenerationId) -> Result<Option<Kept>> {
+    sql.lock(
+        "SELECT 1 FROM accounts WHERE id = (SELECT account FROM generations WHERE id = ?1) FOR NO KEY UPDATE",
+        &params![id.to_string()],
+    )
+    .map_err(StoreError::database("lock an account"))?;
+    load_locked(sql, id)
+}
+
+/// One generation of which what its worker says is to be changed, and nothing that its account counts.
+pub(crate) fn load_locked(sql: &dyn Sql, id: GenerationId) -> Result<Option<Kept>> {
+    let select = concat!(
+        "SELECT ",
+        columns!(),
+        " FROM generations WHERE id = ?1 /*pg FOR NO KEY UPDATE */"
+    );
+    sql.first(select, &params![id.to_string()], kept)
         .map_err(StoreError::database("read a generation"))
 }
 
-/// One generation, if it is that account's.
-pub(super) fn load_of(connection: &Connection, account: AccountId, id: GenerationId) -> Result<Option<Kept>> {
-    Ok(load(connection, id)?.filter(|kept| kept.generation.account == account))
+/// One generation that is to be changed, if it is that account's.
+pub(crate) fn load_of(sql: &dyn Sql, account: AccountId, id: GenerationId) -> Result<Option<Kept>> {
+    accounts::lock(sql, account)?;
+    Ok(load_locked(sql, id)?.filter(|kept| kept.generation.account == account))
 }
 
 /// Lets `event` happen to a generation at `now`, with everything it brings about. `charged` is the price of a
 /// success. A change that changes nothing is not written.
-pub(super) fn change(
-    connection: &Connection,
+pub(crate) fn change(
+    sql: &dyn Sql,
     kept: Kept,
     event: Event,
     charged: Credits,
@@ -71,20 +97,20 @@ pub(super) fn change(
     for effect in effects {
         match effect {
             Effect::CaptureHold => {
-                next.generation.usage = ledger::capture(connection, &kept.generation, charged, now)?
+                next.generation.usage = ledger::capture(sql, &kept.generation, charged, now)?
             }
-            Effect::ReleaseHold => ledger::release(connection, &kept.generation, now)?,
-            Effect::Announce => append_event(connection, &next.generation, now)?,
+            Effect::ReleaseHold => ledger::release(sql, &kept.generation, now)?,
+            Effect::Announce => append_event(sql, &next.generation, now)?,
         }
     }
     if let Status::Succeeded(success) = &next.generation.status {
-        refer_to_artifacts(connection, next.generation.id, success)?;
+        refer_to_artifacts(sql, next.generation.id, success)?;
         next.has_media = next.has_media || !success.artifacts.is_empty();
     }
-    update(connection, &next)?;
-    count(connection, &kept, &next)?;
+    update(sql, &next)?;
+    count(sql, &kept, &next)?;
     if next.generation.phase() != kept.generation.phase() {
-        outbox::announce(connection, &next.generation, now, rings)?;
+        outbox::announce(sql, &next.generation, now, rings)?;
     }
     rings.generations.push(next.generation.id);
     let left_running = is_running(&kept) && !is_running(&next);
@@ -93,16 +119,17 @@ pub(super) fn change(
 }
 
 /// Makes a delayed retry claimable.
-pub(super) fn promote(connection: &Connection, kept: Kept, rings: &mut Rings) -> Result<()> {
+pub(crate) fn promote(sql: &dyn Sql, kept: Kept, rings: &mut Rings) -> Result<()> {
     let next = Kept {
         claimable: true,
         ..kept.clone()
     };
-    connection
-        .prepare_cached("UPDATE generations SET claimable = 1 WHERE id = ?1")
-        .and_then(|mut update| update.execute([next.generation.id.to_string()]))
-        .map_err(StoreError::database("promote a retry"))?;
-    count(connection, &kept, &next)?;
+    sql.execute(
+        "UPDATE generations SET claimable = 1 WHERE id = ?1",
+        &params![next.generation.id.to_string()],
+    )
+    .map_err(StoreError::database("promote a retry"))?;
+    count(sql, &kept, &next)?;
     rings.queue = true;
     Ok(())
 }
@@ -149,7 +176,7 @@ fn after(kept: &Kept, status: Status, now: Timestamp) -> Kept {
 }
 
 /// Writes everything that a change can change.
-fn update(connection: &Connection, kept: &Kept) -> Result<()> {
+fn update(sql: &dyn Sql, kept: &Kept) -> Result<()> {
     let generation = &kept.generation;
     let status = StatusColumns::from(&generation.status);
     let charged = match generation.status {
@@ -177,47 +204,37 @@ fn update(connection: &Connection, kept: &Kept) -> Result<()> {
         status.result,
         status.failure_code,
         status.failure_message,
-        generation.offer.0,
+        &generation.offer.0,
     ];
-    connection
-        .prepare_cached(
-            "UPDATE generations SET status = ?2, claimable = ?3, attempts = coalesce(?4, attempts),
+    sql.execute("UPDATE generations SET status = ?2, claimable = ?3, attempts = coalesce(?4, attempts),
                  not_before = coalesce(?5, not_before), lease_worker = ?6, lease_token = ?7, lease_expires_at = ?8,
                  cancel_requested = ?9, stage = ?10, fraction = ?11, charged_subscription = ?12,
                  charged_permanent = ?13, event_seq = ?14, started_at = ?15, finished_at = ?16, has_media = ?17,
                  result = ?18, failure_code = ?19, failure_message = ?20, offer = ?21
-             WHERE id = ?1",
-        )
-        .and_then(|mut update| update.execute(row))
+             WHERE id = ?1", &row)
         .map_err(StoreError::database("write a generation"))?;
     Ok(())
 }
 
 /// Keeps the counters of the account and of the lane in step with a change.
-fn count(connection: &Connection, before: &Kept, next: &Kept) -> Result<()> {
+fn count(sql: &dyn Sql, before: &Kept, next: &Kept) -> Result<()> {
     let delta = |is: fn(&Kept) -> bool| i64::from(is(next)) - i64::from(is(before));
     let (queued, running) = (delta(is_queued), delta(is_running));
     let freed = match next.generation.status.is_terminal() {
         true => before.generation.held,
         false => Split::ZERO,
     };
-    add_to_account(
-        connection,
-        next.generation.account,
-        queued,
-        running,
-        freed.negated(),
-    )?;
+    add_to_account(sql, next.generation.account, queued, running, freed.negated())?;
     match (before.claimable, next.claimable) {
-        (false, true) => enter_lane(connection, next),
-        (true, false) => leave_lane(connection, next),
+        (false, true) => enter_lane(sql, next),
+        (true, false) => leave_lane(sql, next),
         (false, false) | (true, true) => Ok(()),
     }
 }
 
 /// Adds to the counters of an account.
-pub(super) fn add_to_account(
-    connection: &Connection,
+pub(crate) fn add_to_account(
+    sql: &dyn Sql,
     account: AccountId,
     queued: i64,
     running: i64,
@@ -230,47 +247,44 @@ pub(super) fn add_to_account(
         held.subscription,
         held.permanent
     ];
-    connection
-        .prepare_cached(
-            "UPDATE accounts SET queued = queued + ?2, running = running + ?3,
+    sql.execute(
+        "UPDATE accounts SET queued = queued + ?2, running = running + ?3,
                  held_subscription = held_subscription + ?4, held_permanent = held_permanent + ?5
              WHERE id = ?1",
-        )
-        .and_then(|mut update| update.execute(row))
-        .map_err(StoreError::database("count an account's generations"))?;
+        &row,
+    )
+    .map_err(StoreError::database("count an account's generations"))?;
     Ok(())
 }
 
 /// Counts a generation in its lane. A lane that was empty comes after everyone who is waiting already, and before
 /// everyone who is served from now on.
-pub(super) fn enter_lane(connection: &Connection, kept: &Kept) -> Result<()> {
+pub(crate) fn enter_lane(sql: &dyn Sql, kept: &Kept) -> Result<()> {
     let Generation { offer, account, .. } = &kept.generation;
-    connection
-        .prepare_cached(
-            "INSERT INTO lanes (offer, priority, account, queued, turn)
+    sql.execute(
+        "INSERT INTO lanes (offer, priority, account, queued, turn)
              VALUES (?1, ?2, ?3, 1, (SELECT value FROM counters WHERE name = 'turn'))
-             ON CONFLICT DO UPDATE SET
-                 turn = CASE WHEN queued = 0 THEN excluded.turn ELSE turn END,
-                 queued = queued + 1",
-        )
-        .and_then(|mut insert| insert.execute(params![offer.0, kept.priority, account.to_string()]))
-        .map_err(StoreError::database("enter a lane"))?;
+             ON CONFLICT (account, priority, offer) DO UPDATE SET
+                 turn = CASE WHEN lanes.queued = 0 THEN excluded.turn ELSE lanes.turn END,
+                 queued = lanes.queued + 1",
+        &params![&offer.0, kept.priority, account.to_string()],
+    )
+    .map_err(StoreError::database("enter a lane"))?;
     Ok(())
 }
 
-fn leave_lane(connection: &Connection, kept: &Kept) -> Result<()> {
+fn leave_lane(sql: &dyn Sql, kept: &Kept) -> Result<()> {
     let Generation { offer, account, .. } = &kept.generation;
-    connection
-        .prepare_cached(
-            "UPDATE lanes SET queued = queued - 1 WHERE offer = ?1 AND priority = ?2 AND account = ?3",
-        )
-        .and_then(|mut update| update.execute(params![offer.0, kept.priority, account.to_string()]))
-        .map_err(StoreError::database("leave a lane"))?;
+    sql.execute(
+        "UPDATE lanes SET queued = queued - 1 WHERE offer = ?1 AND priority = ?2 AND account = ?3",
+        &params![&offer.0, kept.priority, account.to_string()],
+    )
+    .map_err(StoreError::database("leave a lane"))?;
     Ok(())
 }
 
 /// Keeps a change of status for clients that subscribe again.
-pub(super) fn append_event(connection: &Connection, generation: &Generation, now: Timestamp) -> Result<()> {
+pub(crate) fn append_event(sql: &dyn Sql, generation: &Generation, now: Timestamp) -> Result<()> {
     let row = params![
         generation.id.to_string(),
         signed("an event number", generation.event_seq)?,
@@ -279,29 +293,26 @@ pub(super) fn append_event(connection: &Connection, generation: &Generation, now
         f64::from(generation.progress.fraction),
         now.0,
     ];
-    connection
-        .prepare_cached(
-            "INSERT INTO status_events (generation, seq, phase, stage, fraction, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )
-        .and_then(|mut insert| insert.execute(row))
+    sql.execute("INSERT INTO status_events (generation, seq, phase, stage, fraction, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)", &row)
         .map_err(StoreError::database("keep an event"))?;
     Ok(())
 }
 
-fn refer_to_artifacts(connection: &Connection, id: GenerationId, success: &Success) -> Result<()> {
+fn refer_to_artifacts(sql: &dyn Sql, id: GenerationId, success: &Success) -> Result<()> {
     for (index, Artifact { video, poster, .. }) in success.artifacts.iter().enumerate() {
-        refer(connection, id, &format!("video[{index}]"), video.0)?;
-        refer(connection, id, &format!("poster[{index}]"), poster.0)?;
+        refer(sql, id, &format!("video[{index}]"), video.0)?;
+        refer(sql, id, &format!("poster[{index}]"), poster.0)?;
     }
     Ok(())
 }
 
 /// Keeps a blob for a generation.
-pub(super) fn refer(connection: &Connection, id: GenerationId, role: &str, hash: [u8; 32]) -> Result<()> {
-    connection
-        .prepare_cached("INSERT INTO blob_refs (generation, role, hash) VALUES (?1, ?2, ?3)")
-        .and_then(|mut insert| insert.execute(params![id.to_string(), role, hash]))
-        .map_err(StoreError::database("refer to a blob"))?;
+pub(crate) fn refer(sql: &dyn Sql, id: GenerationId, role: &str, hash: [u8; 32]) -> Result<()> {
+    sql.execute(
+        "INSERT INTO blob_refs (generation, role, hash) VALUES (?1, ?2, ?3)",
+        &params![id.to_string(), role, &hash],
+    )
+    .map_err(StoreError::database("refer to a blob"))?;
     Ok(())
 }
 
@@ -358,7 +369,7 @@ impl From<&Status> for StatusColumns {
 }
 
 /// A generation out of the columns of [`columns`].
-pub(super) fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
+pub(crate) fn kept(row: &Row<'_>) -> sql::Result<Kept> {
     let status = status(row)?;
     let held = Split {
         subscription: row.get(16)?,
@@ -373,22 +384,22 @@ pub(super) fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
         Status::Failed(_) | Status::Canceled => Split::ZERO,
     };
     let generation = Generation {
-        id: id_in(row, 0)?,
-        account: id_in(row, 1)?,
-        model: word_in(row, 2)?,
+        id: row.parsed(0)?,
+        account: row.parsed(1)?,
+        model: row.parsed(2)?,
         offer: OfferId(row.get(3)?),
-        spec: rows::spec_from_json(row.get_ref(4)?.as_str()?).map_err(|problem| unreadable(4, problem))?,
+        spec: rows::spec_from_json(row.text(4)?).map_err(|problem| unreadable(4, problem))?,
         status,
         progress: Progress {
-            stage: stage_in(row, 14)?,
+            stage: row.stage(14)?,
             fraction: row.get(15)?,
         },
         held,
         usage,
         event_seq: row.get(20)?,
         created_at: Timestamp(row.get(21)?),
-        started_at: row.get::<_, Option<i64>>(22)?.map(Timestamp),
-        finished_at: row.get::<_, Option<i64>>(23)?.map(Timestamp),
+        started_at: row.get::<Option<i64>>(22)?.map(Timestamp),
+        finished_at: row.get::<Option<i64>>(23)?.map(Timestamp),
         deadline: Timestamp(row.get(24)?),
         media_removed: row.get(26)?,
     };
@@ -401,15 +412,15 @@ pub(super) fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
     })
 }
 
-fn status(row: &Row<'_>) -> rusqlite::Result<Status> {
-    Ok(match row.get_ref(6)?.as_str()? {
+fn status(row: &Row<'_>) -> sql::Result<Status> {
+    Ok(match row.text(6)? {
         "queued" => Status::Queued {
             attempts: row.get(8)?,
             not_before: Timestamp(row.get(9)?),
         },
         "running" => Status::Running {
             lease: Lease {
-                worker: id_in(row, 10)?,
+                worker: row.parsed(10)?,
                 token: row.get(11)?,
                 expires_at: Timestamp(row.get(12)?),
             },
@@ -417,10 +428,10 @@ fn status(row: &Row<'_>) -> rusqlite::Result<Status> {
             cancel_requested: row.get(13)?,
         },
         "succeeded" => Status::Succeeded(
-            rows::success_from_json(row.get_ref(27)?.as_str()?).map_err(|problem| unreadable(27, problem))?,
+            rows::success_from_json(row.text(27)?).map_err(|problem| unreadable(27, problem))?,
         ),
         "failed" => Status::Failed(Failure {
-            code: one_of(&FailureCode::ALL, FailureCode::as_str, row, 28)?,
+            code: row.one_of(&FailureCode::ALL, FailureCode::as_str, 28)?,
             message: row.get(29)?,
         }),
         "canceled" => Status::Canceled,
@@ -428,52 +439,8 @@ fn status(row: &Row<'_>) -> rusqlite::Result<Status> {
     })
 }
 
-/// An id in a column.
-pub(super) fn id_in<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
-where
-    T: FromStr<Err = kinora_domain::ParseIdError>,
-{
-    let text = row.get_ref(column)?.as_str()?;
-    text.parse()
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
-}
-
-/// A stage in a column.
-pub(super) fn stage_in(row: &Row<'_>, column: usize) -> rusqlite::Result<Stage> {
-    one_of(&Stage::ALL, Stage::as_str, row, column)
-}
-
-/// A phase in a column.
-pub(super) fn phase_in(row: &Row<'_>, column: usize) -> rusqlite::Result<Phase> {
-    one_of(&Phase::ALL, Phase::as_str, row, column)
-}
-
-/// The one of `all` whose word stands in a column.
-pub(super) fn one_of<T: Copy>(
-    all: &[T],
-    as_str: fn(T) -> &'static str,
-    row: &Row<'_>,
-    column: usize,
-) -> rusqlite::Result<T> {
-    let text = row.get_ref(column)?.as_str()?;
-    all.iter()
-        .copied()
-        .find(|value| as_str(*value) == text)
-        .ok_or_else(|| unreadable(column, format!("{text:?} is unknown")))
-}
-
-fn word_in<T: FromStr>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
-    let text = row.get_ref(column)?.as_str()?;
-    text.parse()
-        .map_err(|_| unreadable(column, format!("{text:?} is unknown")))
-}
-
-fn unreadable(column: usize, problem: String) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, Type::Text, problem.into())
-}
-
-/// A number as SQLite keeps it.
-pub(super) fn signed(what: &'static str, value: u64) -> Result<i64> {
+/// A number as a database keeps it.
+pub(crate) fn signed(what: &'static str, value: u64) -> Result<i64> {
     i64::try_from(value).map_err(|_| StoreError::TooLarge { what, value })
 }
 

@@ -11,8 +11,8 @@ use kinora_domain::GenerationId;
 use tokio::sync::{Notify, watch};
 
 /// What one transaction has to ring once it is committed.
-#[derive(Debug, Default)]
-pub(super) struct Rings {
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Rings {
     /// Generations of which something visible has changed.
     pub generations: Vec<GenerationId>,
     /// Whether something may have become claimable.
@@ -22,8 +22,13 @@ pub(super) struct Rings {
 }
 
 impl Rings {
-    /// Adds what another transaction of the same commit rings.
-    pub(super) fn merge(&mut self, other: Rings) {
+    /// Whether there is nothing to ring.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.generations.is_empty() && !self.queue && !self.deliveries
+    }
+
+    /// Adds what another transaction rings.
+    pub(crate) fn merge(&mut self, other: Rings) {
         self.generations.extend(other.generations);
         self.queue |= other.queue;
         self.deliveries |= other.deliveries;
@@ -32,7 +37,7 @@ impl Rings {
 
 /// The bells of one process.
 #[derive(Debug, Default)]
-pub(super) struct Bells {
+pub(crate) struct Bells {
     watchers: Mutex<Watchers>,
     queue: Arc<Notify>,
     deliveries: Arc<Notify>,
@@ -48,7 +53,7 @@ struct Watchers {
 
 impl Bells {
     /// A receiver that changes with the generation.
-    pub(super) fn watch(&self, id: GenerationId) -> watch::Receiver<u64> {
+    pub(crate) fn watch(&self, id: GenerationId) -> watch::Receiver<u64> {
         let mut watchers = self.lock();
         if watchers.senders.len() >= watchers.prune_at {
             watchers.senders.retain(|_, sender| sender.receiver_count() > 0);
@@ -62,17 +67,17 @@ impl Bells {
     }
 
     /// The bell of the queue.
-    pub(super) fn queue(&self) -> Arc<Notify> {
+    pub(crate) fn queue(&self) -> Arc<Notify> {
         Arc::clone(&self.queue)
     }
 
     /// The bell of the outbox.
-    pub(super) fn deliveries(&self) -> Arc<Notify> {
+    pub(crate) fn deliveries(&self) -> Arc<Notify> {
         Arc::clone(&self.deliveries)
     }
 
     /// Rings what a commit has changed.
-    pub(super) fn ring(&self, rings: Rings) {
+    pub(crate) fn ring(&self, rings: Rings) {
         if !rings.generations.is_empty() {
             let mut watchers = self.lock();
             for id in rings.generations {
@@ -94,7 +99,7 @@ impl Bells {
     }
 
     /// Rings everything: another process has changed something, but nobody knows what.
-    pub(super) fn ring_all(&self) {
+    pub(crate) fn ring_all(&self) {
         self.lock()
             .senders
             .values()

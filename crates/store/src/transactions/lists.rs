@@ -3,17 +3,19 @@
 use kinora_domain::{
     AccountId, BlobHash, Generation, GenerationId, Phase, Split, Timestamp, ledger::EntryType,
 };
-use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::generations::{columns, id_in, kept, one_of, phase_in, signed, stage_in};
-use crate::{Entry, GenerationPage, Order, Page, QueueDepth, Removed, Result, StatusEvent, StoreError};
+use super::generations::{columns, kept, signed};
+use crate::{
+    Entry, GenerationPage, Order, Page, QueueDepth, Removed, Result, StatusEvent, StoreError,
+    sql::{Row, Sql, params},
+};
 
 /// One page of an account's generations.
 ///
 /// Each phase is read by its own stretch of the index and the stretches are merged, so that a page costs the same
 /// however many generations of other phases lie between its own.
-pub(super) fn generations(
-    connection: &Connection,
+pub(crate) fn generations(
+    sql: &dyn Sql,
     account: AccountId,
     page: &GenerationPage,
 ) -> Result<Page<Generation>> {
@@ -40,20 +42,18 @@ pub(super) fn generations(
     };
     let mut items: Vec<Generation> = Vec::new();
     for phase in Phase::ALL.into_iter().filter(|phase| phases.contains(phase)) {
-        let of_phase: Vec<Generation> = connection
-            .prepare_cached(select)
-            .and_then(|mut select| {
-                let parameters = params![
+        let of_phase: Vec<Generation> = sql
+            .all(
+                select,
+                &params![
                     account.to_string(),
                     phase.as_str(),
-                    behind,
+                    &behind,
                     one_more(*limit),
-                    removed_max
-                ];
-                select
-                    .query_map(parameters, |row| kept(row).map(|kept| kept.generation))?
-                    .collect()
-            })
+                    removed_max,
+                ],
+                |row| kept(row).map(|kept| kept.generation),
+            )
             .map_err(StoreError::database("list generations"))?;
         items.extend(of_phase);
     }
@@ -78,66 +78,50 @@ const OLDEST_FIRST: &str = concat!(
 );
 
 /// Changes of status after `after_seq`, oldest first.
-pub(super) fn status_events(
-    connection: &Connection,
-    id: GenerationId,
-    after_seq: u64,
-) -> Result<Vec<StatusEvent>> {
+pub(crate) fn status_events(sql: &dyn Sql, id: GenerationId, after_seq: u64) -> Result<Vec<StatusEvent>> {
     // A number that no event can have comes after them all.
     let after_seq = i64::try_from(after_seq).unwrap_or(i64::MAX);
     let read = |row: &Row<'_>| {
         Ok(StatusEvent {
             seq: row.get(0)?,
-            phase: phase_in(row, 1)?,
-            stage: stage_in(row, 2)?,
+            phase: row.phase(1)?,
+            stage: row.stage(2)?,
             fraction: row.get(3)?,
             at: Timestamp(row.get(4)?),
         })
     };
-    connection
-        .prepare_cached(
-            "SELECT seq, phase, stage, fraction, at FROM status_events WHERE generation = ?1 AND seq > ?2 ORDER BY seq",
-        )
-        .and_then(|mut select| select.query_map(params![id.to_string(), after_seq], read)?.collect())
+    sql.all("SELECT seq, phase, stage, fraction, at FROM status_events WHERE generation = ?1 AND seq > ?2 ORDER BY seq", &params![id.to_string(), after_seq], read)
         .map_err(StoreError::database("read events"))
 }
 
 /// Terminal generations finished before `before` that still have media, the longest finished first.
-pub(super) fn with_media_finished_before(
-    connection: &Connection,
+pub(crate) fn with_media_finished_before(
+    sql: &dyn Sql,
     before: Timestamp,
     limit: usize,
 ) -> Result<Vec<(AccountId, GenerationId)>> {
-    connection
-        .prepare_cached(
-            "SELECT account, id FROM generations WHERE has_media = 1 AND finished_at IS NOT NULL AND finished_at < ?1
-             ORDER BY finished_at LIMIT ?2",
-        )
-        .and_then(|mut select| {
-            select
-                .query_map(params![before.0, capped(limit)], |row| {
-                    Ok((id_in(row, 0)?, id_in(row, 1)?))
-                })?
-                .collect()
-        })
+    sql.all("SELECT account, id FROM generations WHERE has_media = 1 AND finished_at IS NOT NULL AND finished_at < ?1
+             ORDER BY finished_at LIMIT ?2", &params![before.0, capped(limit)], |row| {
+                    Ok((row.parsed(0)?, row.parsed(1)?))
+                })
         .map_err(StoreError::database("list old media"))
 }
 
 /// One page of an account's entries, newest first.
-pub(super) fn entries(
-    connection: &Connection,
+pub(crate) fn entries(
+    sql: &dyn Sql,
     account: AccountId,
     limit: usize,
     before: Option<i64>,
 ) -> Result<Page<Entry>> {
     let read = |row: &Row<'_>| {
         Ok(Entry {
-            id: id_in(row, 0)?,
+            id: row.parsed(0)?,
             position: row.get(1)?,
-            entry_type: one_of(&EntryType::ALL, EntryType::as_str, row, 2)?,
-            generation: match row.get_ref(3)? {
-                rusqlite::types::ValueRef::Null => None,
-                _ => Some(id_in(row, 3)?),
+            entry_type: row.one_of(&EntryType::ALL, EntryType::as_str, 2)?,
+            generation: match row.is_null(3)? {
+                true => None,
+                false => Some(row.parsed(3)?),
             },
             amount: Split {
                 subscription: row.get(6)?,
@@ -147,70 +131,63 @@ pub(super) fn entries(
             created_at: Timestamp(row.get(5)?),
         })
     };
-    let items = connection
-        .prepare_cached(
+    let items = sql
+        .all(
             "SELECT e.id, e.position, e.type, e.generation, e.note, e.created_at,
-                    coalesce(sum(l.amount) FILTER (WHERE g.bucket = 'subscription'), 0),
-                    coalesce(sum(l.amount) FILTER (WHERE g.bucket = 'permanent'), 0)
+                    CAST(coalesce(sum(l.amount) FILTER (WHERE g.bucket = 'subscription'), 0) AS BIGINT),
+                    CAST(coalesce(sum(l.amount) FILTER (WHERE g.bucket = 'permanent'), 0) AS BIGINT)
              FROM (SELECT * FROM ledger_entries WHERE account = ?1 AND position < ?2
                    ORDER BY position DESC LIMIT ?3) e
                   LEFT JOIN ledger_lines l ON l.entry = e.position LEFT JOIN grants g ON g.id = l.grant_id
-             GROUP BY e.position ORDER BY e.position DESC",
+             GROUP BY e.position, e.id, e.type, e.generation, e.note, e.created_at ORDER BY e.position DESC",
+            &params![account.to_string(), before.unwrap_or(i64::MAX), one_more(limit)],
+            read,
         )
-        .and_then(|mut select| {
-            let parameters = params![account.to_string(), before.unwrap_or(i64::MAX), one_more(limit)];
-            select.query_map(parameters, read)?.collect()
-        })
         .map_err(StoreError::database("list entries"))?;
     Ok(cut(items, limit))
 }
 
 /// How much waits and runs, in all.
-pub(super) fn queue_depth(connection: &Connection) -> Result<QueueDepth> {
+pub(crate) fn queue_depth(sql: &dyn Sql) -> Result<QueueDepth> {
     // The oldest is at the head of a lane or among the delayed retries; both are far fewer than the queued.
-    connection
-        .prepare_cached(
-            "SELECT coalesce(sum(queued), 0), coalesce(sum(running), 0),
+    sql.one("SELECT CAST(coalesce(sum(queued), 0) AS BIGINT), CAST(coalesce(sum(running), 0) AS BIGINT),
                     (SELECT min(created_at) FROM (
                         SELECT (SELECT g.created_at FROM generations g
                                 WHERE g.account = l.account AND g.priority = l.priority AND g.offer = l.offer
                                       AND g.claimable = 1 ORDER BY g.position LIMIT 1) AS created_at
                         FROM lanes l WHERE l.queued > 0
                         UNION ALL
-                        SELECT created_at FROM generations WHERE status = 'queued' AND claimable = 0))
-             FROM accounts",
-        )
-        .and_then(|mut select| {
-            select.query_row([], |row| {
+                        SELECT created_at FROM generations WHERE status = 'queued' AND claimable = 0) AS heads)
+             FROM accounts", &[], |row| {
                 Ok(QueueDepth {
                     queued: row.get(0)?,
                     running: row.get(1)?,
-                    oldest_queued_at: row.get::<_, Option<i64>>(2)?.map(Timestamp),
+                    oldest_queued_at: row.get::<Option<i64>>(2)?.map(Timestamp),
                 })
             })
-        })
         .map_err(StoreError::database("measure the queue"))
 }
 
 /// Whether anything refers to a blob.
-pub(super) fn is_referenced(connection: &Connection, blob: BlobHash) -> Result<bool> {
-    connection
-        .prepare_cached("SELECT 1 FROM blob_refs WHERE hash = ?1 LIMIT 1")
-        .and_then(|mut select| select.exists([blob.0]))
-        .map_err(StoreError::database("look for references to a blob"))
+pub(crate) fn is_referenced(sql: &dyn Sql, blob: BlobHash) -> Result<bool> {
+    sql.exists(
+        "SELECT 1 FROM blob_refs WHERE hash = ?1 LIMIT 1",
+        &params![&blob.0],
+    )
+    .map_err(StoreError::database("look for references to a blob"))
 }
 
-/// Reads the file, and not just SQLite's cache of its tables' names.
-pub(super) fn ping(connection: &Connection) -> Result<()> {
-    connection
-        .prepare_cached("SELECT value FROM counters WHERE name = 'turn'")
-        .and_then(|mut select| select.query_row([], |row| row.get::<_, i64>(0)).optional())
-        .map_err(StoreError::database("answer"))?;
+/// Reads a row, and not just what a connection remembers of its tables' names.
+pub(crate) fn ping(sql: &dyn Sql) -> Result<()> {
+    sql.first("SELECT value FROM counters WHERE name = 'turn'", &[], |row| {
+        row.get::<i64>(0)
+    })
+    .map_err(StoreError::database("answer"))?;
     Ok(())
 }
 
 /// The limit that shows whether there is more.
-pub(super) fn one_more(limit: usize) -> i64 {
+pub(crate) fn one_more(limit: usize) -> i64 {
     capped(limit).saturating_add(1)
 }
 
@@ -219,7 +196,7 @@ fn capped(limit: usize) -> i64 {
 }
 
 /// A page out of one item more than it may have.
-pub(super) fn cut<T>(mut items: Vec<T>, limit: usize) -> Page<T> {
+pub(crate) fn cut<T>(mut items: Vec<T>, limit: usize) -> Page<T> {
     let has_more = items.len() > limit;
     items.truncate(limit);
     Page { items, has_more }

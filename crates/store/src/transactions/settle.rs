@@ -3,23 +3,23 @@
 use kinora_domain::{
     AccountId, Credits, Event, GenerationId, IllegalTransition, Progress, Stage, Status, Timestamp,
 };
-use rusqlite::{Connection, params};
 
-use super::{
+use super::generations::{Kept, change, load_locked, load_of, load_to_change, signed};
+use crate::{
+    Canceled, Finished, Heartbeat, LeaseKey, MediaRemoved, Outcome, Result, StoreError,
     bells::Rings,
-    generations::{Kept, change, load, load_of, signed},
+    sql::{self, Sql, params},
 };
-use crate::{Canceled, Finished, Heartbeat, LeaseKey, MediaRemoved, Outcome, Result, StoreError};
 
 /// Renews a lease until `until` and keeps the progress.
-pub(super) fn heartbeat(
-    connection: &Connection,
+pub(crate) fn heartbeat(
+    sql: &dyn Sql,
     lease: LeaseKey,
     progress: Option<Progress>,
     until: Timestamp,
     rings: &mut Rings,
 ) -> Result<Heartbeat> {
-    let Some(kept) = load(connection, lease.generation)? else {
+    let Some(kept) = load_locked(sql, lease.generation)? else {
         return Ok(Heartbeat::LeaseLost);
     };
     let Status::Running {
@@ -43,11 +43,7 @@ pub(super) fn heartbeat(
         f64::from(shown.fraction),
         signed("an event number", kept.generation.event_seq + u64::from(changed))?,
     ];
-    connection
-        .prepare_cached(
-            "UPDATE generations SET lease_expires_at = ?2, stage = ?3, fraction = ?4, event_seq = ?5 WHERE id = ?1",
-        )
-        .and_then(|mut update| update.execute(row))
+    sql.execute("UPDATE generations SET lease_expires_at = ?2, stage = ?3, fraction = ?4, event_seq = ?5 WHERE id = ?1", &row)
         .map_err(StoreError::database("renew a lease"))?;
     if changed {
         rings.generations.push(lease.generation);
@@ -73,23 +69,23 @@ fn shown(before: Progress, told: Progress, cancel_requested: bool) -> Progress {
 }
 
 /// Settles the end of an attempt.
-pub(super) fn finish(
-    connection: &Connection,
+pub(crate) fn finish(
+    sql: &dyn Sql,
     lease: LeaseKey,
-    outcome: Outcome,
+    outcome: &Outcome,
     now: Timestamp,
     rings: &mut Rings,
 ) -> Result<Finished> {
-    let Some(mut kept) = load(connection, lease.generation)? else {
+    let Some(mut kept) = load_to_change(sql, lease.generation)? else {
         return Ok(Finished::LeaseLost);
     };
-    if let Outcome::PassedOn { offer, .. } = &outcome {
+    if let Outcome::PassedOn { offer, .. } = outcome {
         // A running generation stands in no lane, so that it may change its offer; the row is written with the status.
         kept.generation.offer = offer.clone();
     }
     let was_running = matches!(kept.generation.status, Status::Running { .. });
-    let (event, charged) = event(lease.token, outcome);
-    match change(connection, kept, event, charged, now, rings)? {
+    let (event, charged) = event(lease.token, outcome.clone());
+    match change(sql, kept, event, charged, now, rings)? {
         Ok(Kept { generation, .. }) => Ok(Finished::Settled(generation)),
         Err(IllegalTransition::AlreadyFinished(_) | IllegalTransition::LeaseLost) => Ok(Finished::LeaseLost),
         Err(IllegalTransition::NotAllowed(..)) if !was_running => Ok(Finished::LeaseLost),
@@ -127,14 +123,14 @@ fn event(token: u64, outcome: Outcome) -> (Event, Credits) {
 }
 
 /// Asks for an end.
-pub(super) fn cancel(
-    connection: &Connection,
+pub(crate) fn cancel(
+    sql: &dyn Sql,
     account: AccountId,
     id: GenerationId,
     now: Timestamp,
     rings: &mut Rings,
 ) -> Result<Option<Canceled>> {
-    let Some(kept) = load_of(connection, account, id)? else {
+    let Some(kept) = load_of(sql, account, id)? else {
         return Ok(None);
     };
     match kept.generation.status {
@@ -144,7 +140,7 @@ pub(super) fn cancel(
         }
         Status::Queued { .. } | Status::Running { .. } => {}
     }
-    let canceled = change(connection, kept, Event::Cancel, Credits(0), now, rings)?;
+    let canceled = change(sql, kept, Event::Cancel, Credits(0), now, rings)?;
     let generation = canceled.map_err(StoreError::Transition)?.generation;
     Ok(Some(match generation.status {
         Status::Canceled => Canceled::Done(generation),
@@ -153,13 +149,13 @@ pub(super) fn cancel(
 }
 
 /// Lets go of a terminal generation's media.
-pub(super) fn remove_media(
-    connection: &Connection,
+pub(crate) fn remove_media(
+    sql: &dyn Sql,
     account: AccountId,
     id: GenerationId,
     rings: &mut Rings,
 ) -> Result<Option<MediaRemoved>> {
-    let Some(Kept { generation, .. }) = load_of(connection, account, id)? else {
+    let Some(Kept { generation, .. }) = load_of(sql, account, id)? else {
         return Ok(None);
     };
     if !generation.status.is_terminal() {
@@ -168,15 +164,12 @@ pub(super) fn remove_media(
     if generation.media_removed {
         return Ok(Some(MediaRemoved::Done));
     }
-    let remove = || -> rusqlite::Result<()> {
-        connection
-            .prepare_cached("DELETE FROM blob_refs WHERE generation = ?1")?
-            .execute([id.to_string()])?;
-        connection
-            .prepare_cached(
-                "UPDATE generations SET media_removed = 1, has_media = 0, event_seq = event_seq + 1 WHERE id = ?1",
-            )?
-            .execute([id.to_string()])?;
+    let remove = || -> sql::Result<()> {
+        sql.execute(
+            "DELETE FROM blob_refs WHERE generation = ?1",
+            &params![id.to_string()],
+        )?;
+        sql.execute("UPDATE generations SET media_removed = 1, has_media = 0, event_seq = event_seq + 1 WHERE id = ?1", &params![id.to_string()])?;
         Ok(())
     };
     remove().map_err(StoreError::database("let go of media"))?;

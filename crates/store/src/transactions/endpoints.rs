@@ -1,10 +1,13 @@
 //! Webhook endpoints: what an account has set up.
 
 use kinora_domain::{AccountId, EndpointId, Phase, Timestamp};
-use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{bells::Rings, generations::id_in, outbox};
-use crate::{Endpoint, EndpointChange, Result, Secrets, StoreError};
+use super::{accounts, outbox};
+use crate::{
+    Endpoint, EndpointChange, Result, Secrets, StoreError,
+    bells::Rings,
+    sql::{self, Row, Sql, params},
+};
 
 /// The columns that [`endpoint`] reads, in its order.
 macro_rules! columns {
@@ -14,7 +17,7 @@ macro_rules! columns {
 }
 
 /// Keeps a new endpoint, unless its account has `endpoints_max` already.
-pub(super) fn create(connection: &Connection, endpoint: &Endpoint, endpoints_max: u32) -> Result<bool> {
+pub(crate) fn create(sql: &dyn Sql, endpoint: &Endpoint, endpoints_max: u32) -> Result<bool> {
     let Endpoint {
         id,
         account,
@@ -26,11 +29,13 @@ pub(super) fn create(connection: &Connection, endpoint: &Endpoint, endpoints_max
         secrets: Secrets { current, previous: _ },
         created_at,
     } = endpoint;
-    let count: u32 = connection
-        .prepare_cached(
+    accounts::lock(sql, *account)?;
+    let count: u32 = sql
+        .one(
             "SELECT count(*) FROM webhook_endpoints WHERE account = ?1 AND by_request = 0 AND removed = 0",
+            &params![account.to_string()],
+            |row| row.get(0),
         )
-        .and_then(|mut select| select.query_row([account.to_string()], |row| row.get(0)))
         .map_err(StoreError::database("count endpoints"))?;
     if count >= endpoints_max {
         return Ok(false);
@@ -45,53 +50,50 @@ pub(super) fn create(connection: &Connection, endpoint: &Endpoint, endpoints_max
         current,
         created_at.0,
     ];
-    connection
-        .prepare_cached(
-            "INSERT INTO webhook_endpoints (id, account, url, by_request, events, description, enabled, secret, created_at)
-             VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8)",
-        )
-        .and_then(|mut insert| insert.execute(row))
+    sql.execute("INSERT INTO webhook_endpoints (id, account, url, by_request, events, description, enabled, secret, created_at)
+             VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8)", &row)
         .map_err(StoreError::database("keep an endpoint"))?;
     Ok(true)
 }
 
 /// One endpoint of an account.
-pub(super) fn load(connection: &Connection, account: AccountId, id: EndpointId) -> Result<Option<Endpoint>> {
-    connection
-        .prepare_cached(concat!(
+pub(crate) fn load(sql: &dyn Sql, account: AccountId, id: EndpointId) -> Result<Option<Endpoint>> {
+    sql.first(
+        concat!(
             "SELECT ",
             columns!(),
             " FROM webhook_endpoints WHERE id = ?2 AND account = ?1 AND by_request = 0 AND removed = 0"
-        ))
-        .and_then(|mut select| {
-            select
-                .query_row([account.to_string(), id.to_string()], endpoint)
-                .optional()
-        })
-        .map_err(StoreError::database("read an endpoint"))
+        ),
+        &params![account.to_string(), id.to_string()],
+        endpoint,
+    )
+    .map_err(StoreError::database("read an endpoint"))
 }
 
 /// All endpoints of an account, oldest first.
-pub(super) fn all(connection: &Connection, account: AccountId) -> Result<Vec<Endpoint>> {
-    connection
-        .prepare_cached(concat!(
+pub(crate) fn all(sql: &dyn Sql, account: AccountId) -> Result<Vec<Endpoint>> {
+    sql.all(
+        concat!(
             "SELECT ",
             columns!(),
             " FROM webhook_endpoints WHERE account = ?1 AND by_request = 0 AND removed = 0 ORDER BY position"
-        ))
-        .and_then(|mut select| select.query_map([account.to_string()], endpoint)?.collect())
-        .map_err(StoreError::database("list endpoints"))
+        ),
+        &params![account.to_string()],
+        endpoint,
+    )
+    .map_err(StoreError::database("list endpoints"))
 }
 
 /// Changes an endpoint. One that is enabled again is no longer taken for gone, and what waited for it goes on.
-pub(super) fn change(
-    connection: &Connection,
+pub(crate) fn change(
+    sql: &dyn Sql,
     account: AccountId,
     id: EndpointId,
-    change: EndpointChange,
+    change: &EndpointChange,
     rings: &mut Rings,
 ) -> Result<Option<Endpoint>> {
-    let Some(before) = load(connection, account, id)? else {
+    lock(sql, id)?;
+    let Some(before) = load(sql, account, id)? else {
         return Ok(None);
     };
     let EndpointChange {
@@ -103,70 +105,73 @@ pub(super) fn change(
     } = change;
     let secrets = match secret {
         Some((fresh, until)) => Secrets {
-            current: fresh,
-            previous: Some((before.secrets.current, until)),
+            current: *fresh,
+            previous: Some((before.secrets.current, *until)),
         },
         None => before.secrets,
     };
     let next = Endpoint {
-        url: url.unwrap_or(before.url),
-        events: events.unwrap_or(before.events),
-        description: description.unwrap_or(before.description),
+        url: url.clone().unwrap_or(before.url),
+        events: events.clone().unwrap_or(before.events),
+        description: description.clone().unwrap_or(before.description),
         enabled: enabled.unwrap_or(before.enabled),
-        gone: before.gone && enabled != Some(true),
+        gone: before.gone && *enabled != Some(true),
         secrets,
         ..before
     };
     let row = params![
         id.to_string(),
-        next.url,
+        &next.url,
         words(&next.events),
-        next.description,
+        &next.description,
         next.enabled,
         next.gone,
-        next.secrets.current,
+        &next.secrets.current,
         next.secrets.previous.map(|(secret, _)| secret),
         next.secrets.previous.map(|(_, until)| until.0),
-        enabled == Some(true) && !before.enabled,
+        *enabled == Some(true) && !before.enabled,
     ];
-    connection
-        .prepare_cached(
-            "UPDATE webhook_endpoints SET url = ?2, events = ?3, description = ?4, enabled = ?5, gone = ?6, secret = ?7,
-                 previous_secret = ?8, previous_until = ?9, held_until = CASE WHEN ?10 THEN 0 ELSE held_until END
-             WHERE id = ?1",
-        )
-        .and_then(|mut update| update.execute(row))
+    sql.execute("UPDATE webhook_endpoints SET url = ?2, events = ?3, description = ?4, enabled = ?5, gone = ?6, secret = ?7,
+                 previous_secret = ?8, previous_until = ?9, held_until = CASE WHEN ?10 = 1 THEN 0 ELSE held_until END
+             WHERE id = ?1", &row)
         .map_err(StoreError::database("change an endpoint"))?;
-    outbox::settle_due(connection, position(connection, id)?, rings)?;
+    outbox::settle_due(sql, position(sql, id)?, rings)?;
     Ok(Some(next))
 }
 
 /// Removes an endpoint and drops what waits for it; false if the account has none of that id.
-pub(super) fn remove(
-    connection: &Connection,
-    account: AccountId,
-    id: EndpointId,
-    now: Timestamp,
-) -> Result<bool> {
-    if load(connection, account, id)?.is_none() {
+pub(crate) fn remove(sql: &dyn Sql, account: AccountId, id: EndpointId, now: Timestamp) -> Result<bool> {
+    lock(sql, id)?;
+    if load(sql, account, id)?.is_none() {
         return Ok(false);
     }
-    outbox::drop_waiting(connection, position(connection, id)?, now)?;
-    connection
-        .prepare_cached(
-            "UPDATE webhook_endpoints SET removed = 1, enabled = 0, gone = 0, due_at = NULL WHERE id = ?1",
-        )
-        .and_then(|mut update| update.execute([id.to_string()]))
-        .map_err(StoreError::database("remove an endpoint"))?;
+    outbox::drop_waiting(sql, position(sql, id)?, now)?;
+    sql.execute(
+        "UPDATE webhook_endpoints SET removed = 1, enabled = 0, gone = 0, due_at = NULL WHERE id = ?1",
+        &params![id.to_string()],
+    )
+    .map_err(StoreError::database("remove an endpoint"))?;
     Ok(true)
 }
 
+/// Keeps everybody else from changing the endpoint and its deliveries until the transaction ends. Whoever changes any of
+/// them begins with this, after the lock on the account where it takes that too.
+pub(crate) fn lock(sql: &dyn Sql, id: EndpointId) -> Result<()> {
+    sql.lock(
+        "SELECT 1 FROM webhook_endpoints WHERE id = ?1 FOR NO KEY UPDATE",
+        &params![id.to_string()],
+    )
+    .map_err(StoreError::database("lock an endpoint"))
+}
+
 /// Its place in the table.
-pub(super) fn position(connection: &Connection, id: EndpointId) -> Result<i64> {
-    connection
-        .prepare_cached("SELECT position FROM webhook_endpoints WHERE id = ?1")
-        .and_then(|mut select| select.query_row([id.to_string()], |row| row.get(0)))
-        .map_err(StoreError::database("look for an endpoint"))
+pub(crate) fn position(sql: &dyn Sql, id: EndpointId) -> Result<i64> {
+    sql.one(
+        "SELECT position FROM webhook_endpoints WHERE id = ?1",
+        &params![id.to_string()],
+        |row| row.get(0),
+    )
+    .map_err(StoreError::database("look for an endpoint"))
 }
 
 /// Phases as a text in which each stands between spaces.
@@ -181,11 +186,11 @@ fn words(events: &[Phase]) -> String {
     }
 }
 
-fn endpoint(row: &Row<'_>) -> rusqlite::Result<Endpoint> {
-    let events = row.get_ref(3)?.as_str()?;
+fn endpoint(row: &Row<'_>) -> sql::Result<Endpoint> {
+    let events = row.text(3)?;
     Ok(Endpoint {
-        id: id_in(row, 0)?,
-        account: id_in(row, 1)?,
+        id: row.parsed(0)?,
+        account: row.parsed(1)?,
         url: row.get(2)?,
         events: Phase::ALL
             .into_iter()
@@ -200,7 +205,7 @@ fn endpoint(row: &Row<'_>) -> rusqlite::Result<Endpoint> {
 }
 
 /// The two secrets of an endpoint, in three columns from `column`.
-pub(super) fn secrets(row: &Row<'_>, column: usize) -> rusqlite::Result<Secrets> {
+pub(crate) fn secrets(row: &Row<'_>, column: usize) -> sql::Result<Secrets> {
     let previous: Option<[u8; 32]> = row.get(column + 1)?;
     let until: Option<i64> = row.get(column + 2)?;
     Ok(Secrets {

@@ -4,29 +4,27 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use kinora_domain::{AccountId, DeliveryId, EndpointId, Timestamp};
-use rusqlite::Connection;
 use tokio::sync::Notify;
 
-use super::{SqliteStore, bells::Rings, endpoints, outbox};
+use super::{Backend, endpoints, outbox};
 use crate::{
     Delivery, DueDelivery, Endpoint, EndpointChange, Page, Result, TransactionName, TryOutcome, Webhooks,
+    bells::Rings, sql::Sql,
 };
 
 #[async_trait]
-impl Webhooks for SqliteStore {
+impl<B: Backend> Webhooks for B {
     async fn create_endpoint(&self, endpoint: Endpoint, endpoints_max: u32) -> Result<bool> {
-        let work = move |connection: &Connection, _: &mut Rings| {
-            endpoints::create(connection, &endpoint, endpoints_max)
-        };
+        let work = move |sql: &dyn Sql, _: &mut Rings| endpoints::create(sql, &endpoint, endpoints_max);
         self.write(TransactionName::CreateEndpoint, work).await
     }
 
     async fn endpoint(&self, account: AccountId, id: EndpointId) -> Result<Option<Endpoint>> {
-        self.look(|connection| endpoints::load(connection, account, id))
+        self.look(move |sql| endpoints::load(sql, account, id)).await
     }
 
     async fn endpoints(&self, account: AccountId) -> Result<Vec<Endpoint>> {
-        self.look(|connection| endpoints::all(connection, account))
+        self.look(move |sql| endpoints::all(sql, account)).await
     }
 
     async fn change_endpoint(
@@ -35,15 +33,13 @@ impl Webhooks for SqliteStore {
         id: EndpointId,
         change: EndpointChange,
     ) -> Result<Option<Endpoint>> {
-        let work = move |connection: &Connection, rings: &mut Rings| {
-            endpoints::change(connection, account, id, change, rings)
-        };
+        let work =
+            move |sql: &dyn Sql, rings: &mut Rings| endpoints::change(sql, account, id, &change, rings);
         self.write(TransactionName::ChangeEndpoint, work).await
     }
 
     async fn remove_endpoint(&self, account: AccountId, id: EndpointId, now: Timestamp) -> Result<bool> {
-        let work =
-            move |connection: &Connection, _: &mut Rings| endpoints::remove(connection, account, id, now);
+        let work = move |sql: &dyn Sql, _: &mut Rings| endpoints::remove(sql, account, id, now);
         self.write(TransactionName::ChangeEndpoint, work).await
     }
 
@@ -53,9 +49,7 @@ impl Webhooks for SqliteStore {
         id: EndpointId,
         now: Timestamp,
     ) -> Result<Option<DeliveryId>> {
-        let work = move |connection: &Connection, rings: &mut Rings| {
-            outbox::test(connection, account, id, now, rings)
-        };
+        let work = move |sql: &dyn Sql, rings: &mut Rings| outbox::test(sql, account, id, now, rings);
         self.write(TransactionName::QueueDelivery, work).await
     }
 
@@ -66,12 +60,10 @@ impl Webhooks for SqliteStore {
         limit: usize,
         before: Option<i64>,
     ) -> Result<Option<Page<Delivery>>> {
-        self.search(
-            move |connection| match endpoints::load(connection, account, id)? {
-                Some(_) => outbox::list(connection, id, limit, before).map(Some),
-                None => Ok(None),
-            },
-        )
+        self.search(move |sql| match endpoints::load(sql, account, id)? {
+            Some(_) => outbox::list(sql, id, limit, before).map(Some),
+            None => Ok(None),
+        })
         .await
     }
 
@@ -82,19 +74,15 @@ impl Webhooks for SqliteStore {
         id: DeliveryId,
         now: Timestamp,
     ) -> Result<bool> {
-        let work = move |connection: &Connection, rings: &mut Rings| match endpoints::load(
-            connection, account, endpoint,
-        )? {
-            Some(_) => outbox::replay(connection, endpoint, id, now, rings),
+        let work = move |sql: &dyn Sql, rings: &mut Rings| match endpoints::load(sql, account, endpoint)? {
+            Some(_) => outbox::replay(sql, endpoint, id, now, rings),
             None => Ok(false),
         };
         self.write(TransactionName::QueueDelivery, work).await
     }
 
     async fn claim_deliveries(&self, limit: u32, lease_ms: u64, now: Timestamp) -> Result<Vec<DueDelivery>> {
-        let work = move |connection: &Connection, rings: &mut Rings| {
-            outbox::claim(connection, limit, lease_ms, now, rings)
-        };
+        let work = move |sql: &dyn Sql, rings: &mut Rings| outbox::claim(sql, limit, lease_ms, now, rings);
         self.write(TransactionName::ClaimDeliveries, work).await
     }
 
@@ -105,16 +93,15 @@ impl Webhooks for SqliteStore {
         outcome: TryOutcome,
         now: Timestamp,
     ) -> Result<bool> {
-        let work = move |connection: &Connection, rings: &mut Rings| {
-            outbox::record(connection, id, token, &outcome, now, rings)
-        };
+        let work =
+            move |sql: &dyn Sql, rings: &mut Rings| outbox::record(sql, id, token, &outcome, now, rings);
         self.write(TransactionName::RecordTry, work).await
     }
 
     async fn forget_deliveries(&self, before: Timestamp) -> Result<u64> {
         let mut forgotten = 0;
         loop {
-            let work = move |connection: &Connection, _: &mut Rings| outbox::forget(connection, before);
+            let work = move |sql: &dyn Sql, _: &mut Rings| outbox::forget(sql, before);
             match self.write(TransactionName::ForgetDeliveries, work).await? {
                 0 => return Ok(forgotten),
                 more => forgotten += more as u64,
@@ -123,10 +110,10 @@ impl Webhooks for SqliteStore {
     }
 
     async fn next_delivery_at(&self) -> Result<Option<Timestamp>> {
-        self.look(outbox::next_due)
+        self.look(outbox::next_due).await
     }
 
     fn delivery_bell(&self) -> Arc<Notify> {
-        self.bells.deliveries()
+        self.bells().deliveries()
     }
 }

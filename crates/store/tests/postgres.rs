@@ -1,0 +1,31 @@
+//! The back end for many nodes does what every back end must do, on a real server.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod conformance;
+mod schemas;
+
+use std::sync::Arc;
+
+use kinora_store::{
+    Store,
+    postgres::{PostgresOptions, PostgresStore, PostgresUrl},
+};
+
+use schemas::Schemas;
+
+fn open(url: &PostgresUrl) -> Arc<dyn Store> {
+    Arc::new(PostgresStore::open(url, PostgresOptions::default()).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conforms() {
+    let schemas = Schemas::default();
+    conformance::conformance(|| open(&schemas.fresh())).await;
+}
+
+#[test]
+fn survives_random_interleavings() {
+    let schemas = Schemas::default();
+    conformance::random_interleavings(|| open(&schemas.fresh()), 16);
+}
