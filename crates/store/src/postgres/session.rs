@@ -205,7 +205,6 @@ impl Session {
             Ok(value) => value,
             Err(error) => {
                 let is_rolled_back = sql.run("ROLLBACK").is_ok();
-                drop(sql);
                 if !is_rolled_back {
                     self.connection = None;
                 }
@@ -216,7 +215,6 @@ impl Session {
             return Tried::Died;
         }
         if let Err(error) = sql.run("COMMIT") {
-            drop(sql);
             if is_refusal(&error) {
                 return again(StoreError::database("commit")(error));
             }
@@ -244,7 +242,6 @@ impl Session {
         };
         let answer = catch_unwind(AssertUnwindSafe(|| question(&sql)))
             .unwrap_or_else(|panic| Err(StoreError::Panicked(panic_message(panic.as_ref()))));
-        drop(sql);
         match answer {
             Ok(answer) => Tried::Done(Ok(answer)),
             Err(error) => {

@@ -10,7 +10,7 @@ use thiserror::Error;
 /// others that fill in what is missing.
 #[derive(Clone)]
 pub struct PostgresUrl {
-    options: PgConnectOptions,
+    options: Box<PgConnectOptions>,
 }
 
 /// Why a URL cannot be used. Never holds any part of it.
@@ -35,7 +35,9 @@ impl FromStr for PostgresUrl {
             return Err(PostgresUrlError("it begins with postgres://".to_owned()));
         }
         match text.parse::<PgConnectOptions>() {
-            Ok(options) => Ok(PostgresUrl { options }),
+            Ok(options) => Ok(PostgresUrl {
+                options: Box::new(options),
+            }),
             // The parser's own words may quote what it could not read.
             Err(_) => Err(PostgresUrlError(
                 "it is read as postgres://user:password@host:port/database?sslmode=…, with what is no letter or digit \

@@ -104,7 +104,7 @@ impl<B: Backend> Webhooks for B {
             let work = move |sql: &dyn Sql, _: &mut Rings| outbox::forget(sql, before);
             match self.write(TransactionName::ForgetDeliveries, work).await? {
                 0 => return Ok(forgotten),
-                more => forgotten += more as u64,
+                more => forgotten += more,
             }
         }
     }
