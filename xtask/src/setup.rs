@@ -12,10 +12,16 @@ use crate::clients;
 use crate::failure::Outcome;
 use crate::run::{cargo, program, read, root, succeed, target, works};
 
+// The tests know where the programs are.
+#[expect(dead_code, reason = "the server is started by the tests themselves")]
+#[path = "../../crates/store/tests/postgres_server/mod.rs"]
+mod postgres_server;
+
 /// Everything that `cargo xtask test` starts.
 pub(crate) fn for_tests() -> Outcome {
     rust_components()?;
     ffmpeg()?;
+    postgresql()?;
     cargo_companions()?;
     for_schemathesis()?;
     for_clients()?;
@@ -66,6 +72,17 @@ fn ffmpeg() -> Outcome {
     Err(
         "this ffmpeg has no libx264 encoder (Fedora's ffmpeg-free lacks it; RPM Fusion's ffmpeg has it)"
             .into(),
+    )
+}
+
+/// The server whose programs the store's tests start: PostgreSQL 13 or newer.
+fn postgresql() -> Outcome {
+    if postgres_server::programs().is_some() {
+        return Ok(());
+    }
+    install_package(
+        "postgresql",
+        "elsewhere: PostgreSQL's server, with initdb and postgres on the PATH",
     )
 }
 

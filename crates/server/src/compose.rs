@@ -13,9 +13,8 @@ use kinora_media::{
     sandbox::Launcher,
 };
 use kinora_store::{
-    Store, StoreError,
+    Database, Store, StoreError,
     blobs::{Blobs, BlobsOptions},
-    sqlite::{SqliteOptions, SqliteStore},
 };
 use kinora_worker::{
     Housekeeping, HousekeepingOptions, PublishBlob, Worker, WorkerError, WorkerOptions, WorkerParts,
@@ -27,7 +26,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{BlobsConfig, Config, MediaConfig, ServerConfig},
+    config::{BlobsConfig, Config, DataConfig, MediaConfig, ServerConfig},
     http::{
         App, AppParts, HttpSettings, files, files::Signer, first_visit::FirstVisit, idempotency::InFlight,
         rate::Rates,
@@ -123,8 +122,8 @@ impl Node {
         let checking = tokio::task::spawn_blocking(move || open_engines(&engines, true));
         let opening = tokio::task::spawn_blocking({
             let dir = dir.clone();
-            let blobs = config.blobs.clone();
-            move || Ok::<_, StoreError>((open_store(&dir)?, open_blobs(&blobs, &dir)?))
+            let (data, blobs) = (config.data.clone(), config.blobs.clone());
+            move || Ok::<_, StoreError>((open_store(&data, &dir)?, open_blobs(&blobs, &dir)?))
         });
         let (store, blobs) = opening.await??;
         // A bucket that does not let us in is told at the start, not by the first upload.
@@ -330,12 +329,11 @@ fn url_of(mut address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
-/// The database of a data directory.
-pub fn open_store(dir: &DataDir) -> kinora_store::Result<Arc<dyn Store>> {
-    Ok(Arc::new(SqliteStore::open(
-        &dir.database(),
-        SqliteOptions::default(),
-    )?))
+/// The database that the configuration names, else the data directory's own. Blocks.
+pub fn open_store(config: &DataConfig, dir: &DataDir) -> kinora_store::Result<Arc<dyn Store>> {
+    let own = || Database::Sqlite(dir.database());
+    let database = config.database.clone().unwrap_or_else(own);
+    database.open(config.database_connections)
 }
 
 /// The bytes of a data directory, or of the bucket that it has a cache of. Within a runtime.

@@ -16,6 +16,7 @@ use std::{
 use kinora_domain::{Credits, PriceTable};
 use kinora_engine::{DashScopeOptions, ExpertName, LoraOptions, VideosApiOptions};
 use kinora_media::{compose::Preset, fetch::AllowedHosts, sandbox::SandboxPolicy};
+use kinora_store::Database;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::{http::rate::RateSettings, webhooks::WebhookTargets};
@@ -108,6 +109,10 @@ pub struct DataConfig {
     pub retention_ms: Option<u64>,
     /// Age at which unreferenced bytes are swept, in milliseconds.
     pub orphan_grace_ms: u64,
+    /// The database, where it is not a file in the data directory.
+    pub database: Option<Database>,
+    /// Transactions and questions that a database on a server is asked at once.
+    pub database_connections: usize,
 }
 
 /// What a new data directory starts with.
@@ -335,6 +340,8 @@ impl ServerConfig {
     }
 }
 
+const DATABASE: &str = "postgres://user:password@host:port/database, sqlite:path, or nothing";
+
 impl DataConfig {
     fn read(reader: &mut Reader) -> DataConfig {
         DataConfig {
@@ -344,6 +351,10 @@ impl DataConfig {
             retention_ms: unless_zero(reader.number("data.retention_days", 0..=36_500))
                 .map(|days| days * DAY_MS),
             orphan_grace_ms: reader.number("data.orphan_grace_minutes", 1..=60 * 24 * 365) * 60_000,
+            database: reader.unseen("data.database", DATABASE, |text| {
+                optional(text, |text| text.parse().ok())
+            }),
+            database_connections: to_usize(reader.number("data.database_connections", 1..=1000)),
         }
     }
 }

@@ -101,12 +101,13 @@ pub(super) fn with_store(
     work: impl AsyncFnOnce(Arc<dyn Store>, Config) -> Outcome,
 ) -> Outcome {
     let config = common.load([])?;
-    let dir = DataDir::existing(&config.data.dir).map_err(Failure::refused)?;
+    let dir = DataDir::existing(&config.data).map_err(Failure::refused)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime
         .map_err(failed("the runtime could not be started"))?
         .block_on(async {
-            let store = compose::open_store(&dir).map_err(failed("the store could not be opened"))?;
+            let store =
+                compose::open_store(&config.data, &dir).map_err(failed("the store could not be opened"))?;
             work(store, config).await
         })
 }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     compose::{self, DataDir, DataDirError},
-    config::{BlobsConfig, Config},
+    config::{BlobsConfig, Config, DataConfig},
 };
 
 #[derive(Debug, Args)]
@@ -148,7 +148,7 @@ fn look_at_sandbox(toolbox: &Toolbox) -> Finding {
 /// The data directory and everything in it. None yet is no fault: the first start makes it.
 fn look_at_data(config: &Config) -> Outcome<Vec<Finding>> {
     let path = &config.data.dir;
-    let dir = match DataDir::existing(path) {
+    let dir = match DataDir::existing(&config.data) {
         Ok(dir) => dir,
         Err(DataDirError::Empty { .. }) if path.is_dir() => {
             let fresh = note(
@@ -179,7 +179,7 @@ fn look_at_data(config: &Config) -> Outcome<Vec<Finding>> {
         // Somebody is waiting for the answer.
         bucket.patience = bucket.patience.min(BUCKET_PATIENCE);
     }
-    findings.extend(runtime.block_on(look_at_database(&dir, &blobs)));
+    findings.extend(runtime.block_on(look_at_database(&config.data, &dir, &blobs)));
     Ok(findings)
 }
 
@@ -220,8 +220,8 @@ fn look_at_server(dir: &DataDir) -> Finding {
 }
 
 /// The database, the ledger in it, and the files it refers to.
-async fn look_at_database(dir: &DataDir, blobs: &BlobsConfig) -> Vec<Finding> {
-    let store = match compose::open_store(dir) {
+async fn look_at_database(data: &DataConfig, dir: &DataDir, blobs: &BlobsConfig) -> Vec<Finding> {
+    let store = match compose::open_store(data, dir) {
         Ok(store) => store,
         Err(error) => return vec![bad("database", chain(&error))],
     };

@@ -56,7 +56,7 @@ pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
     }
     logging::start(&config.log);
     raise_open_files();
-    let dir = DataDir::existing(&config.data.dir).map_err(Failure::refused)?;
+    let dir = DataDir::existing(&config.data).map_err(Failure::refused)?;
 
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(failed("the runtime could not be started"))?;

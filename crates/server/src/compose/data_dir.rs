@@ -1,7 +1,8 @@
 //! The data directory: what lies where in it, and who may have it open.
 //!
 //! ```text
-//! kinora.db        everything but bytes: generations, the ledger, accounts, keys (with -wal and -shm beside it)
+//! kinora.db        everything but bytes: generations, the ledger, accounts, keys (with -wal and -shm beside it); none where
+//!                  the database is on a server
 //! blobs/           uploads and results, by the hash of their content; staging/ in it holds what still arrives
 //! cache/           copies of uploads and results, where a bucket has them for good; worth nothing
 //! scratch/         what attempts work on, one folder for each worker; worth nothing once that has ended
@@ -17,7 +18,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use kinora_store::Database;
 use thiserror::Error;
+
+use crate::config::DataConfig;
 
 /// How long a server waits for another one to end.
 const LOCK_PATIENCE: Duration = Duration::from_millis(500);
@@ -97,15 +101,21 @@ impl DataDir {
         })
     }
 
-    /// The directory at `path`, which a server has used before.
-    pub fn existing(path: &Path) -> Result<DataDir, DataDirError> {
+    /// The directory of an installation that there is already. One whose database is on a server may be new to this machine.
+    pub fn existing(config: &DataConfig) -> Result<DataDir, DataDirError> {
+        let path = &config.dir;
         let empty = || DataDirError::Empty {
             path: path.to_owned(),
+        };
+        let file = match &config.database {
+            Some(Database::Postgres(_)) => return DataDir::create(path),
+            Some(Database::Sqlite(file)) => Some(file.clone()),
+            None => None,
         };
         let dir = DataDir {
             root: path.canonicalize().map_err(|_| empty())?,
         };
-        if dir.database().is_file() {
+        if file.unwrap_or_else(|| dir.database()).is_file() {
             Ok(dir)
         } else {
             Err(empty())
@@ -219,7 +229,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("missing");
         for path in [folder.path(), &missing] {
-            let refusal = DataDir::existing(path).unwrap_err().to_string();
+            let config = DataConfig {
+                dir: path.to_owned(),
+                retention_ms: None,
+                orphan_grace_ms: 1,
+                database: None,
+                database_connections: 1,
+            };
+            let refusal = DataDir::existing(&config).unwrap_err().to_string();
             assert!(refusal.starts_with("there is no database in"), "{refusal}");
         }
         assert!(!missing.exists());

@@ -44,18 +44,26 @@ impl Reader {
     /// As [`Reader::secret`], for who hides it by other means.
     pub(super) fn hidden(&mut self, key: &'static str) -> Option<String> {
         // A header takes visible characters only, and such a key could not be sent.
-        let secret = |text: &str| {
+        self.unseen(key, "a key of visible ASCII characters, or nothing", |text| {
             text.chars()
                 .all(|c| c.is_ascii_graphic())
                 .then(|| (!text.is_empty()).then(|| text.to_owned()))
-        };
+        })
+    }
+
+    /// As [`Reader::text`], told without the value where it is refused: there may be a secret in it.
+    pub(super) fn unseen<T>(
+        &mut self,
+        key: &'static str,
+        takes: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> T {
         if let Some(entry) = self.layers.entries.get_mut(key)
-            && entry.value.as_str().is_none_or(|text| secret(text).is_none())
+            && entry.value.as_str().is_none_or(|text| parse(text).is_none())
         {
-            // Told without the value.
             entry.value = Value::String(" (not shown)".to_owned());
         }
-        self.text(key, "a key of visible ASCII characters, or nothing", secret)
+        self.text(key, takes, parse)
     }
 
     /// A switch.

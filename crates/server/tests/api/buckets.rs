@@ -167,7 +167,7 @@ async fn from_an_upload_to_a_download_over_three_machines() {
     let later = kinora_domain::Timestamp(i64::MAX / 2);
     let swept = house
         .blobs(Some(&bucket))
-        .sweep(&house.store(), 0, later)
+        .sweep(&*house.store(), 0, later)
         .await
         .expect("a sweep");
     assert_eq!((swept.blobs, bucket.objects("")), (3, Vec::new()));

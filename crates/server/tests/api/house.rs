@@ -3,13 +3,13 @@
 use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use kinora_store::{
-    Store,
+    Database, Store,
     blobs::{Blobs, BlobsOptions, BucketOptions, BucketPath, Provider},
-    sqlite::SqliteStore,
 };
 use kinora_testbucket::{ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY, TestBucket};
 use reqwest::{Client, Method, RequestBuilder, header::HeaderMap};
@@ -26,6 +26,8 @@ pub(crate) struct House {
     /// The development key.
     pub(crate) key: String,
     client: Client,
+    /// The URL of its database, where that is on a server.
+    database: Option<String>,
 }
 
 /// An answer, read to its end.
@@ -64,6 +66,10 @@ impl House {
             process,
             folder,
             client,
+            database: settings
+                .iter()
+                .find(|(name, _)| *name == "DATA__DATABASE")
+                .map(|(_, url)| (*url).to_owned()),
         }
     }
 
@@ -153,6 +159,7 @@ impl House {
         let output = Command::new(binary())
             .args(arguments)
             .env("KINORA_DATA__DIR", self.data())
+            .envs(self.database.iter().map(|url| ("KINORA_DATA__DATABASE", url)))
             .envs(variables(settings))
             .output()
             .expect("the binary starts");
@@ -171,8 +178,12 @@ impl House {
     }
 
     /// The server's store, opened beside it.
-    pub(crate) fn store(&self) -> SqliteStore {
-        SqliteStore::open(&self.data().join("kinora.db"), Default::default()).expect("the store opens")
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        let database = match &self.database {
+            Some(url) => url.parse().expect("a database"),
+            None => Database::Sqlite(self.data().join("kinora.db")),
+        };
+        database.open(2).expect("the store opens")
     }
 
     /// The server's blobs, opened beside it.

@@ -3,6 +3,8 @@
 
 mod house;
 mod media;
+#[path = "../../../store/tests/postgres_server/mod.rs"]
+mod postgres_server;
 
 mod buckets;
 mod hostile;

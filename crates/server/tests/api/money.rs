@@ -2,12 +2,11 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use kinora_store::Store;
 use kinora_testbucket::TestBucket;
 use rand::RngExt;
 use serde_json::json;
 
-use crate::{buckets::bucket_settings, house::House};
+use crate::{buckets::bucket_settings, house::House, postgres_server::Server};
 
 #[tokio::test]
 async fn sixty_four_clients_never_overdraw_one_balance() {
@@ -66,17 +65,26 @@ async fn sixty_four_clients_never_overdraw_one_balance() {
 /// ledger is sound, and no file is left over.
 #[tokio::test]
 async fn killed_again_and_again() {
-    killed(200, 20, None).await;
+    killed(200, 20, None, None).await;
 }
 
 /// The same, with the bytes in a bucket: neither there is anything left over, and nothing is missing.
 #[tokio::test]
 async fn killed_again_and_again_with_a_bucket() {
-    killed(60, 10, Some(TestBucket::start())).await;
+    killed(60, 10, Some(TestBucket::start()), None).await;
 }
 
-async fn killed(generations: usize, kills: usize, bucket: Option<TestBucket>) {
+/// The same, with the rows in a PostgreSQL that loses its power now and then, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_again_and_again_with_postgresql() {
+    let database = Server::start().expect("a PostgreSQL");
+    killed(60, 10, Some(TestBucket::start()), Some(database)).await;
+}
+
+async fn killed(generations: usize, kills: usize, bucket: Option<TestBucket>, mut database: Option<Server>) {
     let bucket = bucket.as_ref();
+    let url = database.as_ref().map(Server::url);
+    let on_a_server = url.as_deref().map(|url| ("DATA__DATABASE", url));
     let own = [
         ("QUEUE__LEASE_MS", "2000"),
         ("QUEUE__ATTEMPTS_MAX", "100"),
@@ -85,7 +93,11 @@ async fn killed(generations: usize, kills: usize, bucket: Option<TestBucket>) {
     ];
     let endpoint = bucket.map(TestBucket::endpoint);
     let more = endpoint.as_deref().map(bucket_settings);
-    let settings: Vec<_> = own.into_iter().chain(more.into_iter().flatten()).collect();
+    let settings: Vec<_> = own
+        .into_iter()
+        .chain(more.into_iter().flatten())
+        .chain(on_a_server)
+        .collect();
     let mut house = House::with(&settings).await;
     let body =
         |i: usize| json!({"prompt": format!("number {i}"), "duration": 2, "resolution": "720p", "seed": i});
@@ -117,6 +129,13 @@ async fn killed(generations: usize, kills: usize, bucket: Option<TestBucket>) {
             tokio::time::sleep(Duration::from_secs(60)).await;
         };
         let _ = tokio::time::timeout(pause, submit).await;
+        if let Some(database) = &mut database
+            && round % 3 == 1
+        {
+            database.crash_and_restart().expect("PostgreSQL again");
+            // The server goes on by itself.
+            assert_eq!(house.get("/credits").await.status, 200);
+        }
         house.kill_and_restart(&settings).await;
         house.sound().await;
     }
@@ -151,7 +170,7 @@ async fn killed(generations: usize, kills: usize, bucket: Option<TestBucket>) {
     // A blob whose process died before it could say so is an orphan; the sweep takes it, here without its grace time.
     let (store, blobs) = (house.store(), house.blobs(bucket));
     let later = kinora_domain::Timestamp(i64::MAX / 2);
-    blobs.sweep(&store, 0, later).await.expect("a sweep");
+    blobs.sweep(&*store, 0, later).await.expect("a sweep");
     for id in accepted.values() {
         let generation = store
             .generation(id.parse().expect("an id"))

@@ -362,9 +362,7 @@ async fn a_killed_server_tells_it_later() {
     assert_eq!(canceled.status, 200);
     // The first event's lease was the dead process's; the second waits for its first try.
     let store = house.store();
-    let due = kinora_store::Webhooks::next_delivery_at(&store)
-        .await
-        .expect("an answer");
+    let due = store.next_delivery_at().await.expect("an answer");
     assert!(due.is_some(), "nothing is lost");
     house.sound().await;
 }

@@ -1,7 +1,7 @@
 //! The command line, tried as a person and a service manager use it: the real binary, real files, real signals.
 //!
 //! One test binary for all of it, because every further one is linked anew. In reading order: `house` (how the
-//! program is started and asked) · `configuration` · `first_start` · `books` · `generate` · `doctor` · `signals`.
+//! program is started and asked) · `configuration` · `first_start` · `books` · `generate` · `doctor` · `postgres` · `signals`.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
@@ -11,4 +11,7 @@ mod doctor;
 mod first_start;
 mod generate;
 mod house;
+mod postgres;
+#[path = "../../../store/tests/postgres_server/mod.rs"]
+mod postgres_server;
 mod signals;

@@ -1,0 +1,91 @@
+//! An installation whose rows are in PostgreSQL: said once in the configuration, and the same to every command.
+
+use serde_json::json;
+
+use crate::{
+    house::{House, kinora},
+    postgres_server::Server,
+};
+
+#[test]
+fn a_server_and_a_worker_share_a_database() {
+    let database = Server::start().unwrap();
+    let house = House::new();
+    // Trust asks for no password, but one may be there, and nobody shall see it.
+    let url = database.url().replace("postgres@", "postgres:hidden-from-all@");
+    let settings = [("DATA__DATABASE", url.as_str()), ("WORKER__SLOTS", "0")];
+    let server = house.serve(&settings);
+    let key = server.key();
+    assert!(!house.data().join("kinora.db").exists());
+    let id = house.create(
+        &server,
+        &key,
+        json!({"prompt": "a fleet of one", "duration": 2, "resolution": "720p"}),
+    );
+    let mut command = kinora();
+    command.args(["worker", "--engine", "test-pattern", "--data-dir"]);
+    command.arg(house.data()).env("KINORA_DATA__DATABASE", &url);
+    let mut worker = house.start(command);
+    let end = house.wait_for(&server, &key, &id, &["COMPLETED", "FAILED"]);
+    assert_eq!(end["status"], "COMPLETED", "{end}");
+    worker.signal("TERM");
+    assert!(worker.end().success());
+
+    let run = |arguments: &[&str]| -> crate::house::Said {
+        let mut command = kinora();
+        command.args(arguments).arg("--data-dir").arg(house.data());
+        command
+            .env("KINORA_DATA__DATABASE", &url)
+            .output()
+            .unwrap()
+            .into()
+    };
+    let keys = run(&["key", "list", "--json"]).expect(0, "").json();
+    assert_eq!(keys["data"].as_array().unwrap().len(), 1);
+    run(&["account", "create", "studio"]).expect(0, "");
+    let report = run(&["doctor"]).expect(0, "").out;
+    assert!(report.contains("every invariant holds"), "{report}");
+    for text in [
+        server.process.out(),
+        server.process.err(),
+        worker.out(),
+        worker.err(),
+        report,
+    ] {
+        assert!(!text.contains("hidden-from-all"), "{text}");
+    }
+}
+
+#[test]
+fn a_database_that_cannot_be_used_is_named_without_its_password() {
+    let house = House::new();
+    let serve = |url: &str| -> crate::house::Said {
+        let mut command = kinora();
+        command.args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--engine",
+            "test-pattern",
+            "--data-dir",
+        ]);
+        command.arg(house.data()).env("KINORA_DATA__DATABASE", url);
+        command.output().unwrap().into()
+    };
+    for (url, part) in [
+        ("mysql://kinora:hidden-from-all@db/videos", "data.database"),
+        (
+            "postgres://kinora:hidden-from-all@db:port/videos",
+            "data.database",
+        ),
+        (
+            "postgres://kinora:hidden-from-all@127.0.0.1:1/videos",
+            "127.0.0.1:1/videos",
+        ),
+    ] {
+        let said = serve(url);
+        assert_ne!(said.code, Some(0), "{}", said.out);
+        assert!(said.err.contains(part), "{}", said.err);
+        assert!(!said.err.contains("hidden-from-all"), "{}", said.err);
+    }
+}
