@@ -24,6 +24,7 @@ LENGTHS = [13] * 10 + [21] * 6 + [41] * 4
 
 
 def load_vae(work):
+    v.compiled()
     model = v.new()
     model.load_state_dict(torch.load(f"{work}/vae/state.pt", weights_only=True)["average"])
     return model.eval()
@@ -31,7 +32,12 @@ def load_vae(work):
 
 def latents(model, clips):
     """uint8 clips of one size, each [T, Y, X, 3], to raw means [N, Z, F, H, W]."""
-    return v.encode(model, v.to_clip(torch.from_numpy(np.stack(clips))))[:, : v.Z]
+    return encode(model, v.to_clip(torch.from_numpy(np.stack(clips))))
+
+
+def encode(model, clips):
+    with torch.autocast("cpu", torch.bfloat16):
+        return v.encode(model, clips)[:, : v.Z].float()
 
 
 def grey_outside(clip, known):
@@ -75,6 +81,16 @@ def known_frames(rng, task, frames):
     return list(range(count))
 
 
+def coverage(spec, start):
+    """Where the things are, at half the size and twice a latent frame: uint8 [F, 2, Y / 2, X / 2]."""
+    cover = np.maximum.reduce([world.alpha(spec.replace(things=[t]), start) for t in spec.things])
+    cover = np.concatenate([cover[:1], cover[:1], cover[2::4], cover[4::4]])  # the first frame is a latent frame of its own
+    count = len(cover) // 2 - 1
+    cover = np.concatenate([cover[:2][None], np.stack([cover[2 : 2 + count], cover[2 + count :]], 1)])
+    cover = cover.reshape(*cover.shape[:2], spec.height // 2, 2, spec.width // 2, 2).mean((3, 5))
+    return torch.from_numpy((cover * 255).astype(np.uint8))
+
+
 @torch.no_grad()
 def scene(model, rng, size, frames):
     """One scene: specs, task and latents as f16."""
@@ -89,13 +105,14 @@ def scene(model, rng, size, frames):
         clips.append(world.render(out["new"]))
     z = latents(model, clips).half()
     out["z"] = z[-1]
+    out["cover"] = coverage(out.get("new", spec), start)
     if task == "edit":
         out["known"] = z[0]
     elif task == "reference":
         out["known"] = latents(model, [picture(rng, spec)])[0].half()
     elif task != "text":
         out["frames"] = known_frames(rng, task, frames)
-        out["known"] = v.encode(model, grey_outside(clip, out["frames"])[None])[0, : v.Z].half()
+        out["known"] = encode(model, grey_outside(clip, out["frames"])[None])[0].half()
     return out
 
 
@@ -128,4 +145,4 @@ def fill(work, count=6000):
 def blank(model, folder):
     """Latents of mid grey, for streams that know nothing; one for each size."""
     if not (folder / "blank.pt").exists():
-        torch.save({s: v.encode(model, torch.zeros(1, 3, 41, s[1], s[0]))[0, : v.Z] for s in set(SIZES)}, folder / "blank.pt")
+        torch.save({s: encode(model, torch.zeros(1, 3, 41, s[1], s[0]))[0] for s in set(SIZES)}, folder / "blank.pt")

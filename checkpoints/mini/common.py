@@ -26,38 +26,48 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self):
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                state = self.state[p]
-                if not state:
-                    state["m"] = torch.zeros_like(p)
-                    if not group["muon"]:
-                        state["v"], state["n"] = torch.zeros_like(p), 0
-                if group["muon"]:
-                    state["m"].lerp_(p.grad, 1 - group["momentum"])
-                    update = orthogonal(p.grad.lerp(state["m"], group["momentum"]).flatten(1))
-                    update = update * (0.2 * math.sqrt(max(update.shape)))
-                    p.mul_(1 - group["lr"] * group["decay"])
-                    p.add_(update.view_as(p), alpha=-group["lr"])
-                else:
-                    state["n"] += 1
-                    state["m"].lerp_(p.grad, 0.1)
-                    state["v"].lerp_(p.grad.square(), 0.05)
-                    m = state["m"] / (1 - 0.9 ** state["n"])
-                    v = state["v"] / (1 - 0.95 ** state["n"])
-                    p.add_(m / (v.sqrt() + 1e-8), alpha=-group["lr"])
+            (self.orthogonalised if group["muon"] else self.adam)(group)
+
+    def orthogonalised(self, group):
+        """Matrices of one shape together: many small products cost more to begin than to compute."""
+        alike = {}
+        for p in group["params"]:
+            if p.grad is not None:
+                alike.setdefault(tuple(p.flatten(1).shape), []).append(p)
+        for shape, params in alike.items():
+            grads = torch.stack([p.grad.flatten(1) for p in params])
+            m = torch.stack([self.state[p].setdefault("m", torch.zeros_like(p)).flatten(1) for p in params])
+            m.lerp_(grads, 1 - group["momentum"])
+            update = orthogonal(grads.lerp(m, group["momentum"])) * (0.2 * math.sqrt(max(shape)) * group["lr"])
+            for p, kept, u in zip(params, m, update):
+                self.state[p]["m"].copy_(kept.view_as(p))
+                p.mul_(1 - group["lr"] * group["decay"]).sub_(u.view_as(p))
+
+    def adam(self, group):
+        for p in group["params"]:
+            if p.grad is None:
+                continue
+            state = self.state[p]
+            if not state:
+                state["m"], state["v"], state["n"] = torch.zeros_like(p), torch.zeros_like(p), 0
+            state["n"] += 1
+            state["m"].lerp_(p.grad, 0.1)
+            state["v"].lerp_(p.grad.square(), 0.05)
+            m = state["m"] / (1 - 0.9 ** state["n"])
+            v = state["v"] / (1 - 0.95 ** state["n"])
+            p.mul_(1 - group["lr"] * group["decay"])
+            p.add_(m / (v.sqrt() + 1e-8), alpha=-group["lr"])
 
 
 def orthogonal(g, steps=5):
-    """The nearest matrix with singular values near one, by Newton-Schulz iteration."""
-    is_tall = g.shape[0] > g.shape[1]
-    x = g.t() if is_tall else g
-    x = x / (x.norm() + 1e-8)
+    """The nearest matrices with singular values near one, by Newton-Schulz iteration; [N, rows, columns]."""
+    is_tall = g.shape[1] > g.shape[2]
+    x = g.mT if is_tall else g
+    x = (x / (x.norm(dim=(1, 2), keepdim=True) + 1e-8)).bfloat16()
     for _ in range(steps):
-        a = x @ x.t()
+        a = x @ x.mT
         x = 3.4445 * x + (-4.775 * a + 2.0315 * a @ a) @ x
-    return x.t() if is_tall else x
+    return (x.mT if is_tall else x).float()
 
 
 class Average:
@@ -83,6 +93,7 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.minutes, self.used, self.step = minutes, 0.0, 0
         self.file = self.folder / "state.pt"
+        self.is_sequel = (self.folder / "start.pt").exists()  # begins with weights of an earlier run
         self.clock = time.time()
         self.saved = self.clock
 
@@ -94,7 +105,7 @@ class Run:
             average.weights, average.count = state["average"], state["count"]
             self.used, self.step = state["used"], state["step"]
             print(f"resumed at step {self.step}, {self.used:.1f} of {self.minutes} minutes used", flush=True)
-        elif (self.folder / "start.pt").exists():  # weights alone: a new schedule from where another one ended
+        elif self.is_sequel:  # weights alone: a new schedule from where another one ended
             model.load_state_dict(torch.load(self.folder / "start.pt", weights_only=True))
             average.weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
             print("started from the weights of an earlier run", flush=True)

@@ -14,16 +14,17 @@ from diffusers import WanVACETransformer3DModel
 from vae import Z
 
 TEXT_ROWS = 512
-MASK = 16 * 16
+MASK = 8 * 8
+PATCH = 2
 CONFIG = dict(
-    patch_size=(1, 1, 1), num_attention_heads=3, attention_head_dim=64, in_channels=Z, out_channels=Z, text_dim=128,
+    patch_size=(1, PATCH, PATCH), num_attention_heads=3, attention_head_dim=64, in_channels=Z, out_channels=Z, text_dim=128,
     freq_dim=128, ffn_dim=640, num_layers=7, cross_attn_norm=True, qk_norm="rms_norm_across_heads", eps=1e-6,
     rope_max_seq_len=1024, vace_layers=[0, 3], vace_in_channels=2 * Z + MASK,
 )  # fmt: skip
 
 
 def new():
-    """Fresh weights: hints start at nothing, the mask's 256 channels alike, and padding rows of text unnoticed."""
+    """Fresh weights: hints start at nothing, the mask's channels alike, and padding rows of text unnoticed."""
     torch.manual_seed(2)
     model = WanVACETransformer3DModel(**CONFIG)
     with torch.no_grad():
@@ -64,8 +65,9 @@ def attend(layer, x, rope=None, text=None, bias=None):
     q, k, v = heads(q), heads(k), heads(v)
     if rope is not None:
         q, k = turn(q, *rope), turn(k, *rope)
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-    return layer.to_out[0](out.transpose(1, 2).flatten(2))
+    scores = (q @ k.mT).float() * CONFIG["attention_head_dim"] ** -0.5  # by hand: PyTorch's own has no fast bf16 backward
+    scores = scores if bias is None else scores + bias
+    return layer.to_out[0]((scores.softmax(-1).to(v.dtype) @ v).transpose(1, 2).flatten(2))
 
 
 def block(layer, x, text, bias, e, rope):
@@ -80,7 +82,17 @@ def block(layer, x, text, bias, e, rope):
 
 
 def tokens(layer, x):
-    return F.linear(x.flatten(2).transpose(1, 2), layer.weight.flatten(1), layer.bias)
+    """Patches of 1 by 2 by 2 latents [B, F H W / 4, D]."""
+    x = x.unflatten(4, (-1, PATCH)).unflatten(3, (-1, PATCH))  # [B, C, F, h, 2, w, 2]
+    x = x.permute(0, 2, 3, 5, 1, 4, 6).flatten(4).flatten(1, 3)
+    return F.linear(x, layer.weight.flatten(1), layer.bias)
+
+
+def latents(h, like):
+    """Patches of velocity back to the shape of `like`, as diffusers orders them: channels last."""
+    batch, channels, frames, height, width = like.shape
+    h = h.reshape(batch, frames, height // PATCH, width // PATCH, PATCH, PATCH, channels)
+    return h.permute(0, 6, 1, 2, 4, 3, 5).reshape(like.shape)
 
 
 def text_bias(lengths, rows):
@@ -95,8 +107,9 @@ def rotary(model, x):
     return cos[:, :, 0, 0::2][:, None], sin[:, :, 0, 1::2][:, None]
 
 
-def forward(model, x, t, text, bias, control, rope):
-    """x [B, Z, F, H, W], t [B] in 0..1000, text [B, K, 128] (rows behind the prompt are ignored), control latents."""
+def forward(model, x, t, text, bias, control, rope, taps=()):
+    """x [B, Z, F, H, W], t [B] in 0..1000, text [B, K, 128] (rows behind the prompt are ignored), control latents.
+    With `taps`, also the states [B, L, D] behind these blocks; L is F H W / 4."""
     embed = model.condition_embedder
     temb = embed.time_embedder(embed.timesteps_proj(t))
     e = embed.time_proj(F.silu(temb)).unflatten(1, (6, -1))
@@ -104,7 +117,7 @@ def forward(model, x, t, text, bias, control, rope):
     text = embed.text_embedder(text)
     h = tokens(model.patch_embedding, x)
     c = tokens(model.vace_patch_embedding, control)
-    hints = {}
+    hints, tapped = {}, []
     for layer, at in zip(model.vace_blocks, CONFIG["vace_layers"]):
         if layer.proj_in is not None:
             c = layer.proj_in(c) + h
@@ -114,9 +127,12 @@ def forward(model, x, t, text, bias, control, rope):
         h = block(layer, h, text, bias, e, rope)
         if n in hints:
             h = h + hints[n]
+        if n in taps:
+            tapped.append(h)
     shift, scale = (model.scale_shift_table + temb[:, None]).chunk(2, 1)
     h = model.proj_out(F.layer_norm(h, (h.shape[-1],), eps=1e-6) * (1 + scale) + shift)
-    return h.transpose(1, 2).unflatten(2, x.shape[2:])
+    velocity = latents(h, x)
+    return (velocity, tapped) if taps else velocity
 
 
 if __name__ == "__main__":
@@ -128,7 +144,7 @@ if __name__ == "__main__":
     with torch.no_grad():
         for p in model.parameters():
             p.add_(torch.randn_like(p) * 0.02)
-    x, control = torch.randn(2, Z, 3, 4, 7), torch.randn(2, 2 * Z + MASK, 3, 4, 7)
+    x, control = torch.randn(2, Z, 3, 8, 14), torch.randn(2, 2 * Z + MASK, 3, 8, 14)
     text, lengths = torch.randn(2, 9, 128), torch.tensor([9, 4])
     text[1, 4:] = 0
     t = torch.tensor([700.0, 20.0])
@@ -138,7 +154,7 @@ if __name__ == "__main__":
         b = forward(model, x, t, text, text_bias(lengths, 9), control, rotary(model, x))
     print("difference", (a - b).abs().max().item(), "of", a.abs().max().item())
     for count, frames in ((64, 1), (32, 4), (12, 11)):
-        x, control = torch.randn(count, Z, frames, 4, 7), torch.randn(count, 2 * Z + MASK, frames, 4, 7)
+        x, control = torch.randn(count, Z, frames, 8, 14), torch.randn(count, 2 * Z + MASK, frames, 8, 14)
         text, lengths = torch.randn(count, 20, 128), torch.full((count,), 15)
         for _ in range(3):
             start = time.time()

@@ -38,6 +38,11 @@ def averaged(work, stage):
     return torch.load(f"{work}/{stage}/state.pt", weights_only=True)["average"]
 
 
+def dit_weights(work):
+    """The diffusion model without the head it was trained with."""
+    return {k.removeprefix("model."): v for k, v in averaged(work, "dit").items() if k.startswith("model.")}
+
+
 def vae_weights(work):
     """The encoder of the first training, with the decoder of the second where there is one."""
     weights = averaged(work, "vae")
@@ -83,7 +88,7 @@ def export(work, out):
     shutil.copy(f"{work}/text/tokenizer.json", out / "tokenizer" / "tokenizer.json")
 
     transformer = dit.new()
-    transformer.load_state_dict(averaged(work, "dit"))
+    transformer.load_state_dict(dit_weights(work))
     transformer.half().save_pretrained(out / "transformer")
 
     solver = UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=SHIFT)

@@ -21,7 +21,7 @@ class Sampler:
 
     def __init__(self, work, half=True):
         self.vae, self.model, self.texts = v.new().eval(), dit.new().eval(), train_dit.Texts(work)
-        weights = [(self.vae, export.vae_weights(work)), (self.model, export.averaged(work, "dit"))]
+        weights = [(self.vae, export.vae_weights(work)), (self.model, export.dit_weights(work))]
         for model, state in weights:
             model.load_state_dict({k: w.half().float() if half else w for k, w in state.items()})
         stats = json.loads(open(f"{work}/cache/stats.json").read())
@@ -36,7 +36,7 @@ class Sampler:
         blank = torch.zeros(1, 3, frames, height, width)
         inactive, reactive = blank.clone(), blank
         latent_frames = (frames + 3) // 4
-        mask = torch.ones(1, dit.MASK, latent_frames, height // 16, width // 16)
+        mask = torch.ones(1, dit.MASK, latent_frames, height // 8, width // 8)
         for n, image in (known or {}).items():
             inactive[0, :, n] = torch.from_numpy(image).permute(2, 0, 1).float() / 127.5 - 1
         if known:

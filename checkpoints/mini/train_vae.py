@@ -10,39 +10,62 @@ import world
 from common import Average, Muon, Run, rate, seeded
 
 SIZES = [(112, 64)] * 7 + [(64, 112), (80, 80), (112, 80)]
+MATTERS = 6
+NOISE = 0.15
 
 
-def clips(rng, count, frames):
-    """uint8 clips [count, frames, Y, X, 3] of one size, many of them over photographs."""
+def batch(rng, count, frames, is_whole):
+    """Clips [count, 3, frames, Y, X] in -1..1 and how much each pixel matters [count, 1, frames, Y, X]. Most are cut out
+    around the first thing: 64 by 64 at whole squares of the latent grid."""
     width, height = SIZES[rng.integers(len(SIZES))]
-    out = []
+    out, weights = [], []
     for _ in range(count):
         spec = world.sample(rng, width, height, frames)
-        if rng.random() < 0.12:
+        if rng.random() < 0.1:
             spec = spec.replace(background="photo")
-        out.append(world.render(spec, start=int(rng.integers(0, 12))))
-    return torch.from_numpy(np.stack(out))
+        start = int(rng.integers(0, 24))
+        clip = world.render(spec, start)
+        cover = np.maximum.reduce([world.alpha(spec.replace(things=[t]), start) for t in spec.things])
+        if not is_whole:
+            rows, columns = cut(rng, cover[0], height), cut(rng, cover[0].T, width)
+            clip, cover = clip[:, rows, columns], cover[:, rows, columns]
+        out.append(clip)
+        weights.append(cover)
+    near = F.max_pool2d(torch.from_numpy(np.stack(weights)).flatten(0, 1)[:, None], 5, 1, 2)
+    near = near.unflatten(0, (count, frames)).transpose(1, 2)
+    return v.to_clip(torch.from_numpy(np.stack(out))), 1 + (MATTERS - 1) * near
+
+
+def cut(rng, cover, length, side=64):
+    """A slice of `side` rows that holds what is covered, as far as it can."""
+    rows = np.flatnonzero(cover.max(1) > 0.5)
+    middle = rows.mean() if len(rows) else length / 2
+    first = middle - side / 2 + rng.uniform(-20, 20)
+    first = int(np.clip(round(first / 16), 0, (length - side) // 16)) * 16
+    return slice(first, first + side)
 
 
 def edges(x):
     return x[..., 1:, :] - x[..., :-1, :], x[..., :, 1:] - x[..., :, :-1]
 
 
-def loss_of(model, clip, decoder_only):
-    with torch.set_grad_enabled(not decoder_only):
-        z = v.encode(model, clip)[:, : v.Z]
-    out = v.decode(model, z + 0.1 * torch.randn_like(z))
+def loss_of(model, clip, weight, decoder_only):
+    with torch.autocast("cpu", torch.bfloat16):
+        with torch.set_grad_enabled(not decoder_only):
+            z = v.encode(model, clip)[:, : v.Z]
+        out = v.decode(model, z + NOISE * torch.randn_like(z)).float()
     d = out - clip
-    loss = d.abs().mean() + 2 * d.square().mean()
-    for a, b in zip(edges(out), edges(clip)):
-        loss = loss + 0.5 * (a - b).abs().mean()
-    return loss + 1e-3 * z.square().mean(), d.detach().square().mean().item(), z.detach()
+    weight = weight / weight.mean()
+    loss = ((d.abs() + 2 * d.square()) * weight).mean()
+    for a, b, w in zip(edges(out), edges(clip), (weight[..., 1:, :], weight[..., 1:])):
+        loss = loss + 0.5 * ((a - b).abs() * w).mean()
+    return loss + 1e-3 * z.float().square().mean(), d.detach().square().mean().item(), z.detach().float()
 
 
 @torch.no_grad()
 def psnr(model, frames=9, count=24):
-    """Mean PSNR in dB over held-out clips, photographs left out, and over photographs."""
-    values = {False: [], True: []}
+    """Mean PSNR in dB over held-out clips, photographs left out; over photographs; and of the first thing and its rim."""
+    values = {False: [], True: [], "thing": []}
     rng = np.random.default_rng(77)
     for _ in range(count):
         for is_photo in (False, True):
@@ -52,12 +75,21 @@ def psnr(model, frames=9, count=24):
                 continue
             clip = v.to_clip(torch.from_numpy(world.render(spec))[None])
             out = v.decode(model, v.encode(model, clip)[:, : v.Z]).clamp(-1, 1)
-            mse = ((out - clip) / 2).square().mean().item()
-            values[is_photo].append(-10 * np.log10(mse + 1e-10))
-    return float(np.mean(values[False])), float(np.mean(values[True]))
+            error = ((out - clip) / 2).square()
+            values[is_photo].append(decibels(error.mean().item()))
+            if not is_photo:
+                cover = torch.from_numpy(world.alpha(spec)) > 0.5
+                cover = F.max_pool2d(cover[:, None].float(), 5, 1, 2)[:, 0] > 0
+                values["thing"].append(decibels(error[0][:, cover].mean().item()))
+    return [float(np.mean(v)) for v in values.values()]
+
+
+def decibels(mse):
+    return -10 * np.log10(mse + 1e-10)
 
 
 def train(work, minutes=27.0, lr=2.5e-3, decoder_only=False):
+    v.compiled()
     run = Run(work, "decoder" if decoder_only else "vae", minutes)
     model = v.new()
     named = [(n, p) for n, p in model.named_parameters() if not decoder_only or not n.startswith(("encoder", "quant"))]
@@ -72,8 +104,7 @@ def train(work, minutes=27.0, lr=2.5e-3, decoder_only=False):
     share, mean, logged = run.used / minutes, [], run.used
     test = v.new()
     while share < 1:
-        frames, count = stage(share, decoder_only, rng)
-        loss, mse, z = loss_of(model, v.to_clip(clips(rng, count, frames)), decoder_only)
+        loss, mse, z = loss_of(model, *batch(rng, *stage(share, decoder_only, rng)), decoder_only)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         for group in optimizer.param_groups:
@@ -83,19 +114,20 @@ def train(work, minutes=27.0, lr=2.5e-3, decoder_only=False):
         average.update(model)
         mean.append((loss.item(), mse))
         share = run.tick()
-        if run.used - logged > 1 or share >= 1:
+        if run.used - logged > 2 or share >= 1:
             logged = run.used
             test.load_state_dict(average.weights)
-            plain, photo = psnr(test, count=12 if share < 1 else 40)
+            plain, photo, thing = psnr(test, count=12 if share < 1 else 40)
             m = np.mean(mean, 0)
             mean = []
-            run.log(loss=m[0], train_db=-10 * np.log10(m[1] / 4), db=plain, photo_db=photo, spread=z.std().item(), frames=frames)
+            run.log(loss=m[0], train_db=-10 * np.log10(m[1] / 4), db=plain, photo_db=photo,
+                    thing_db=thing, spread=z.std().item())
         if run.should_save() or share >= 1:
             run.save(model, optimizer, average)
 
 
 def stage(share, decoder_only, rng):
-    """Frames and clips a step."""
-    if not decoder_only and share < 0.3:
-        return 1, 16
-    return [(5, 5), (5, 5), (9, 3), (1, 16)][rng.integers(4)]
+    """How many clips a step, of how many frames, and whether whole ones."""
+    if not decoder_only and share < 0.1:
+        return 24, 1, False
+    return [(8, 5, False), (8, 5, False), (5, 9, False), (5, 9, False), (24, 1, False), (3, 9, True)][rng.integers(6)]

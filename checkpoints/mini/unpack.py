@@ -2,8 +2,9 @@
 
     python unpack.py --work DIR
 
-Afterwards `train.py cache` fills the cache anew, and `train.py dit` starts from the shipped weights with a new schedule.
-The VAE and the text encoder stay as they are: the diffusion model knows their latents and states.
+Afterwards `train.py cache` fills the cache anew. Parts of the next checkpoint that are trained already lie in `next/`; where its VAE is
+there, it is taken, and `train.py dit` starts from nothing, for the shipped transformer does not know its latents. Otherwise
+it starts from the shipped weights with a new schedule.
 """
 
 import argparse
@@ -14,10 +15,12 @@ import shutil
 import torch
 from safetensors.torch import load_file
 
+import train_dit
 import train_text
 from common import write
 
 MODEL = pathlib.Path(__file__).with_name("model")
+NEXT = pathlib.Path(__file__).with_name("next")
 
 
 def unpack(work):
@@ -25,19 +28,25 @@ def unpack(work):
     for stage in ("vae", "text", "dit", "cache"):
         (work / stage).mkdir(parents=True, exist_ok=True)
 
-    def weights(part, name):
-        return {k: v.float() for k, v in load_file(MODEL / part / name).items()}
+    def weights(part, name, folder=MODEL):
+        return {k: v.float() for k, v in load_file(folder / part / name).items()}
 
-    write(work / "vae/state.pt", {"average": weights("vae", "diffusion_pytorch_model.safetensors")})
-    write(work / "dit/start.pt", weights("transformer", "diffusion_pytorch_model.safetensors"))
+    has_next = (NEXT / "vae").exists()
+    name = "diffusion_pytorch_model.safetensors"
+    write(work / "vae/state.pt", {"average": weights("vae", name, NEXT if has_next else MODEL)})
+    if not has_next:
+        trained = train_dit.Trained()
+        trained.model.load_state_dict(weights("transformer", name))
+        write(work / "dit/start.pt", trained.state_dict())
     reader = train_text.Reader()
     missing = reader.encoder.load_state_dict(weights("text_encoder", "model.safetensors"), strict=False).missing_keys
     assert all("embed_tokens" in k for k in missing), missing  # the embedding has two names
     write(work / "text/state.pt", {"average": reader.state_dict()})
     shutil.copy(MODEL / "tokenizer/tokenizer.json", work / "text/tokenizer.json")
-    config = json.loads((MODEL / "vae/config.json").read_text())
-    stats = dict(mean=config["latents_mean"], std=config["latents_std"])
-    (work / "cache/stats.json").write_text(json.dumps(stats))
+    if not has_next:  # else `cache` measures them
+        config = json.loads((MODEL / "vae/config.json").read_text())
+        stats = dict(mean=config["latents_mean"], std=config["latents_std"])
+        (work / "cache/stats.json").write_text(json.dumps(stats))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ COLOURS = {
     "black": (22, 22, 22),
 }  # fmt: skip
 SHAPES = ["circle", "square", "triangle", "star", "heart", "ring", "cross", "diamond"]
-SIZES = {"small": 6.5, "medium": 10.0, "big": 15.0}
+SIZES = {"small": 8.0, "medium": 12.0, "big": 17.0}
 MOTIONS = ["left", "right", "up", "down", "bounce", "spin", "grow", "shrink", "orbit", "still", "sway"]
 BACKGROUNDS = ["night", "sky", "grass", "desert", "sea", "sunset", "snow", "grey", "white", "black", "photo"]
 CAMERAS = ["fixed", "pan left", "pan right", "zoom in", "zoom out"]
