@@ -31,6 +31,8 @@ KINORA = {
     "references": 1,
     "instruction_edit": True,
     "reference_videos": True,
+    # Its reader knows a few hundred words; what expanding adds would not be among them.
+    "prompt_expansion": False,
 }
 
 

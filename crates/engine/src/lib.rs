@@ -9,7 +9,7 @@
 //! it fails · [`notebook`]: what one attempt leaves for the next · [`publish`]: how others get to see inputs
 //!
 //! The engines: [`wan_engine`]: our own · [`dashscope`], [`videos_api`]: others work, and [`upstream`] is what these
-//! share · [`test_pattern`]: the one that needs no weights · [`prompt`]: prompts rewritten and cut into shots, for all.
+//! share · [`test_pattern`]: the one that needs no weights · [`prompt`]: prompts expanded and cut into shots, for all.
 
 use std::ops::ControlFlow;
 
@@ -33,6 +33,7 @@ pub use error::EngineError;
 pub use inputs::{InputMedium, Inputs, Part};
 pub use kinora_wan::{ExpertName, LoraOptions};
 pub use notebook::{NoteError, Notebook};
+pub use prompt::expand::{Brief, Chat, ChatOptions, ExpandError, Expander, Expansion, Language};
 pub use publish::{PublishError, Publisher};
 pub use test_pattern::{Fault, FaultKind, TestPattern, TestPatternOptions};
 pub use upstream::{OpenUpstreamError, Secret};

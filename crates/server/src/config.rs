@@ -23,12 +23,14 @@ use crate::{http::rate::RateSettings, webhooks::WebhookTargets};
 
 mod blobs;
 mod layers;
+mod prompt;
 mod reader;
 mod upstreams;
 
 pub use blobs::BlobsConfig;
 use layers::Layers;
 pub use layers::{ConfigError, Flag};
+pub use prompt::PromptConfig;
 use reader::Reader;
 pub use upstreams::{EngineSection, RoutesConfig, UpstreamConfig};
 
@@ -67,6 +69,8 @@ pub struct Config {
     pub dashscope: Option<UpstreamConfig<DashScopeOptions>>,
     /// A server of videos, where there is one.
     pub videos_api: Option<UpstreamConfig<VideosApiOptions>>,
+    /// Who expands prompts.
+    pub prompt: PromptConfig,
     /// In which order engines are asked.
     pub routes: RoutesConfig,
     /// Generations that this process makes at once.
@@ -289,6 +293,7 @@ impl Config {
             engine: EngineConfig::read(reader),
             dashscope: upstreams::dashscope(reader),
             videos_api: upstreams::videos_api(reader),
+            prompt: PromptConfig::read(reader),
             routes: RoutesConfig::read(reader),
             slots: to_usize(reader.number("worker.slots", 0..=64)),
             log: LogConfig::read(reader),

@@ -57,6 +57,8 @@ pub struct Capabilities {
     pub conditionings: Vec<&'static str>,
     /// The words of its prompts, where it knows few; empty where it takes any.
     pub words: Vec<String>,
+    /// Whether it gains by prompts that say more than their author did.
+    pub prompt_expansion: bool,
     /// Whether a clip can stand where a reference picture does: a frame of it is taken.
     pub takes_reference_videos: bool,
     /// Width and height are multiples of this.
@@ -122,6 +124,8 @@ pub(crate) struct Card {
     negative_prompt: Option<String>,
     references: Option<usize>,
     words: Vec<String>,
+    /// Whether prompts should be expanded for it; those of a checkpoint that knows few words should not.
+    prompt_expansion: Option<bool>,
     /// A VACE checkpoint that changes a clip as its prompt says: the clip is its control, all of it to be made anew.
     instruction_edit: bool,
     /// A VACE checkpoint that takes a frame of a clip for a reference picture.
@@ -248,6 +252,7 @@ impl Capabilities {
             negative_prompt,
             references,
             words,
+            prompt_expansion,
             instruction_edit,
             reference_videos,
         } = card;
@@ -262,6 +267,7 @@ impl Capabilities {
             about,
             family,
             conditionings,
+            prompt_expansion: prompt_expansion.unwrap_or(words.is_empty()),
             words,
             takes_reference_videos: family == Family::Sources || (is_vace && reference_videos),
             size_multiple: vae.scale_factor_spatial * dit.patch[1].max(dit.patch[2]),
@@ -385,6 +391,7 @@ mod tests {
             family: Family::Text,
             conditionings: Family::Text.conditionings(),
             words: Vec::new(),
+            prompt_expansion: true,
             takes_reference_videos: false,
             size_multiple: 16,
             frame_multiple: 4,

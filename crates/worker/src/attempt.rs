@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kinora_domain::{ClipLengths, GenerationSpec, OfferId, Stage, Warning};
-use kinora_engine::{Inputs, Publisher};
+use kinora_engine::{Brief, Inputs, Publisher};
 use kinora_media::{Toolbox, compose::Preset, fetch::Fetcher};
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     produce::{MadeClip, Order, produce},
     progress::Meter,
     stop::Stop,
+    wording::{self, Wording},
 };
 
 /// What every attempt works with.
@@ -29,6 +30,8 @@ pub(crate) struct Workshop {
 /// What one attempt is about, and who watches it.
 pub(crate) struct Task<'a> {
     pub(crate) spec: &'a GenerationSpec,
+    /// What the log calls it.
+    pub(crate) name: &'a str,
     pub(crate) offer: &'a OfferId,
     /// Where its files go.
     pub(crate) folder: &'a Path,
@@ -54,7 +57,8 @@ pub(crate) struct Product {
 /// Makes what the spec says:
 /// 1. its inputs are laid out as measured files,
 /// 2. what had to wait for them is decided,
-/// 3. the engine makes the clips, each with its poster.
+/// 3. the prompt is expanded, where that is wanted,
+/// 4. the engine makes the clips, each with its poster.
 ///
 /// A wish to stop ends any of these steps within a second.
 pub(crate) async fn attempt(
@@ -64,6 +68,7 @@ pub(crate) async fn attempt(
 ) -> Result<Product, AttemptError> {
     let Task {
         spec,
+        name,
         offer,
         folder,
         preview,
@@ -86,8 +91,25 @@ pub(crate) async fn attempt(
         lengths,
     } = Plan::new(spec, &media)?;
 
+    let expander = engines.expander(offer);
+    let Wording {
+        prompt: expanded,
+        warning,
+    } = wording::word(
+        expander,
+        Brief::of(spec, duration_ms),
+        notebooks.of_prompt(),
+        name,
+        stop,
+    )
+    .await?;
+    let prompt = expanded.clone().or_else(|| spec.prompt.clone());
+
     let order = Order {
-        spec: spec.clone(),
+        spec: GenerationSpec {
+            prompt,
+            ..spec.clone()
+        },
         inputs: Inputs {
             size,
             duration_ms,
@@ -110,8 +132,8 @@ pub(crate) async fn attempt(
         .await?;
     Ok(Product {
         clips: made.clips,
-        actual_prompt: made.actual_prompt,
-        warnings: made.warnings,
+        actual_prompt: made.actual_prompt.or(expanded),
+        warnings: warning.into_iter().chain(made.warnings).collect(),
         lengths,
     })
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use kinora_domain::{Offer, OfferId};
-use kinora_engine::{Engine, EngineError};
+use kinora_engine::{Engine, EngineError, Expander};
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
@@ -40,6 +40,9 @@ pub struct EngineFactory {
     /// How many of its generations run at once, where that is not a matter of this machine: others work for it, and it
     /// takes none of the worker's own slots.
     pub own_slots: Option<usize>,
+    /// Who expands the prompts of its generations, where somebody does: its engines take them as they are, and who works for
+    /// them does not do so either.
+    pub expander: Option<Arc<Expander>>,
 }
 
 impl EngineFactory {
@@ -52,6 +55,7 @@ impl EngineFactory {
             offer,
             build: Arc::new(build),
             own_slots: None,
+            expander: None,
         }
     }
 
@@ -61,6 +65,11 @@ impl EngineFactory {
             own_slots: Some(slots),
             ..self
         }
+    }
+
+    /// The same, with prompts expanded before its engines see them.
+    pub fn with_expander(self, expander: Option<Arc<Expander>>) -> EngineFactory {
+        EngineFactory { expander, ..self }
     }
 }
 
@@ -92,11 +101,7 @@ impl Engines {
         stop: &Stop,
         work: impl FnOnce(&mut dyn Engine) -> Result<T, AttemptError> + Send + 'static,
     ) -> Result<T, AttemptError> {
-        let factory = self
-            .factories
-            .iter()
-            .find(|factory| factory.offer.id == *offer)
-            .cloned();
+        let factory = self.factory(offer).cloned();
         let factory = factory.ok_or_else(|| AttemptError::NoEngine {
             offer: offer.to_string(),
         })?;
@@ -134,6 +139,15 @@ impl Engines {
             }
         }
         result
+    }
+
+    /// Who expands the prompts for this offer.
+    pub(crate) fn expander(&self, offer: &OfferId) -> Option<Arc<Expander>> {
+        self.factory(offer)?.expander.clone()
+    }
+
+    fn factory(&self, offer: &OfferId) -> Option<&EngineFactory> {
+        self.factories.iter().find(|factory| factory.offer.id == *offer)
     }
 
     /// The engine kept from the last call, once it has ended that call.

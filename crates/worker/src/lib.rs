@@ -6,7 +6,8 @@
 //!
 //! In reading order:
 //! - [`run`]: the loop of a slot, from claim to finish · `heartbeat`: what keeps the lease and hears of its end
-//! - `attempt`: from a spec to finished files · `inputs`, `plan`, `sound`, `engines`, `produce`: its steps
+//! - `attempt`: from a spec to finished files · `inputs`, `plan`, `wording`, `sound`, `engines`, `produce`: its
+//!   steps
 //! - [`local`]: the same attempt without a store · [`housekeeping`]: what time breaks, repaired
 //! - `notes`, `publish`: what an engine leaves for the next attempt, and shows to others
 //! - `progress`, `stop`, `scratch`, `error`: the small things they share
@@ -27,6 +28,7 @@ pub mod run;
 mod scratch;
 mod sound;
 mod stop;
+mod wording;
 
 use std::sync::Arc;
 

@@ -148,6 +148,7 @@ pub async fn generate(
     let _end_with_this = wish.when_dropped();
     let task = Task {
         spec,
+        name: "the video",
         offer: &offer,
         folder: folder.path(),
         preview: preview.as_deref(),

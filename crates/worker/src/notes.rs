@@ -1,4 +1,4 @@
-//! The notebooks of an attempt: what its clips' engines write is kept by the store, under the attempt's lease.
+//! The notebooks of an attempt: what is written for its clips and its prompt is kept by the store, under the attempt's lease.
 
 use std::{sync::Arc, thread, time::Duration};
 
@@ -10,7 +10,10 @@ use tracing::warn;
 
 use crate::Clock;
 
-/// Makes the notebook of each clip. The default keeps nothing.
+/// Where the note about the prompt stands among those about clips: no generation has so many.
+const OF_PROMPT: u8 = u8::MAX;
+
+/// Makes the notebook of each clip, and of what its clips have in common. The default keeps nothing.
 #[derive(Clone, Default)]
 pub(crate) struct Notebooks(Option<Arc<UnderLease>>);
 
@@ -30,6 +33,11 @@ pub(crate) struct UnderLease {
 impl Notebooks {
     pub(crate) fn new(under: UnderLease) -> Notebooks {
         Notebooks(Some(Arc::new(under)))
+    }
+
+    /// The notebook of the prompt, which all clips are made from.
+    pub(crate) fn of_prompt(&self) -> Notebook {
+        self.of_clip(OF_PROMPT)
     }
 
     /// The notebook of the clip with this index.

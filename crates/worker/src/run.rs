@@ -304,13 +304,12 @@ impl Shared {
             left: notes,
             runtime: Handle::current(),
         });
+        let name = id.to_string();
         let attempt = async {
-            let folder = self
-                .scratch
-                .folder(&id.to_string())
-                .map_err(AttemptError::Scratch)?;
+            let folder = self.scratch.folder(&name).map_err(AttemptError::Scratch)?;
             let task = Task {
                 spec: &generation.spec,
+                name: &name,
                 offer: &generation.offer,
                 folder: folder.path(),
                 preview: None,

@@ -135,12 +135,12 @@ impl Service for Hosted {
             .header(header::CONTENT_TYPE, "application/json")
             .header("X-DashScope-Async", "enable")
             .body(order.body.to_string());
-        answer::submitted(&self.caller.ask(request).await?, &self.caller.key)
+        answer::submitted(&self.caller.ask(request).await?, self.caller.key())
     }
 
     async fn look(&self, task: &str) -> Look {
         match self.ask(Method::GET, &format!("api/v1/tasks/{task}")).await {
-            Ok(answer) => answer::look(&answer, &self.caller.key),
+            Ok(answer) => answer::look(&answer, self.caller.key()),
             Err(error) => Look::Unclear(error.detail()),
         }
     }
@@ -157,7 +157,7 @@ impl Service for Hosted {
         let answer = asked.map_err(CallError::detail)?;
         match answer.status {
             200..300 => Ok(()),
-            _ => Err(answer::said(&answer, &self.caller.key)),
+            _ => Err(answer::said(&answer, self.caller.key())),
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::DashScopeModels;
 use crate::{
     EngineError, Inputs,
-    prompt::shots,
+    prompt::{self, shots},
     upstream::media::{data_url, of, public_url},
 };
 
@@ -164,15 +164,7 @@ fn rewritten(spec: &GenerationSpec, duration_ms: u64) -> Option<String> {
     let rewritten = match multi_shots {
         true => shots::write(prompt, duration_ms),
         false if shots::are_written(prompt) => return None,
-        false => format!("{} One single continuous shot.", ended(prompt)),
+        false => format!("{} One single continuous shot.", prompt::ended(prompt)),
     };
     (rewritten != *prompt && rewritten.chars().count() <= PROMPT_CHARS_MAX).then_some(rewritten)
-}
-
-fn ended(prompt: &str) -> String {
-    let prompt = prompt.trim_end();
-    match prompt.ends_with(['.', '!', '?', '。', '！', '？', ',', ';', ':']) {
-        true => prompt.to_owned(),
-        false => format!("{prompt}."),
-    }
 }

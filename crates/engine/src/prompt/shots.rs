@@ -30,6 +30,14 @@ pub fn are_written(prompt: &str) -> bool {
     starts_of_shots(prompt).len() > 1
 }
 
+/// From when to when each shot is written down to last, in milliseconds, where that is said; empty where none is written down.
+pub fn written_times(prompt: &str) -> Vec<Option<(u64, u64)>> {
+    starts_of_shots(prompt)
+        .iter()
+        .map(|start| start.times_ms)
+        .collect()
+}
+
 /// Shots as one prompt, for a model that makes them all at once; whole seconds, as such models are told them.
 pub fn write(prompt: &str, duration_ms: u64) -> String {
     if are_written(prompt) {

@@ -20,11 +20,16 @@ use crate::Halt;
 /// The largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
-/// A server that others run, and the thread's own runtime to ask it from.
-pub(crate) struct Caller {
+/// A server that others run: where it is, and the key there.
+pub(crate) struct Endpoint {
     client: GuardedClient,
     base: Url,
-    pub(crate) key: Secret,
+    key: Secret,
+}
+
+/// Such a server, and the thread's own runtime to ask it from.
+pub(crate) struct Caller {
+    endpoint: Endpoint,
     timeout: Duration,
     fetcher: Fetcher,
     runtime: Option<Runtime>,
@@ -84,14 +89,9 @@ impl Answer {
     }
 }
 
-impl Caller {
-    /// Asks the server at `url`, which the operator has named: it may be anywhere.
-    pub(crate) fn new(
-        url: &str,
-        key: Secret,
-        timeout: Duration,
-        fetcher: Fetcher,
-    ) -> Result<Caller, OpenUpstreamError> {
+impl Endpoint {
+    /// The server at `url`, which the operator has named: it may be anywhere.
+    pub(crate) fn new(url: &str, key: Secret) -> Result<Endpoint, OpenUpstreamError> {
         let address = || OpenUpstreamError::Address { url: url.to_owned() };
         let mut base = guard::parse(url).map_err(|_| address())?;
         if !base.path().ends_with('/') {
@@ -99,17 +99,10 @@ impl Caller {
         }
         let host = base.host_str().ok_or_else(address)?;
         let allowed = AllowedHosts::parse([host]).map_err(|_| address())?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(OpenUpstreamError::Runtime)?;
-        Ok(Caller {
+        Ok(Endpoint {
             client: GuardedClient::new(allowed)?,
             base,
             key,
-            timeout,
-            fetcher,
-            runtime: Some(runtime),
         })
     }
 
@@ -128,18 +121,41 @@ impl Caller {
             key => request.bearer_auth(key),
         })
     }
+}
+
+impl Caller {
+    /// Asks the server at `url`, each time for no longer than `timeout`.
+    pub(crate) fn new(
+        url: &str,
+        key: Secret,
+        timeout: Duration,
+        fetcher: Fetcher,
+    ) -> Result<Caller, OpenUpstreamError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(OpenUpstreamError::Runtime)?;
+        Ok(Caller {
+            endpoint: Endpoint::new(url, key)?,
+            timeout,
+            fetcher,
+            runtime: Some(runtime),
+        })
+    }
+
+    /// The key there.
+    pub(crate) fn key(&self) -> &Secret {
+        &self.endpoint.key
+    }
+
+    /// A question at this path, relative to the server's address.
+    pub(crate) fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, CallError> {
+        self.endpoint.request(method, path)
+    }
 
     /// Asks once.
     pub(crate) async fn ask(&self, request: RequestBuilder) -> Result<Answer, CallError> {
-        self.ask_within(request, self.timeout).await
-    }
-
-    /// Asks once, for no longer than `timeout`.
-    pub(crate) async fn ask_within(
-        &self,
-        request: RequestBuilder,
-        timeout: Duration,
-    ) -> Result<Answer, CallError> {
+        let timeout = self.timeout;
         match time::timeout(timeout, ask(request)).await {
             Ok(answer) => answer,
             Err(_) => Err(CallError::Unanswered(format!("no answer within {timeout:?}"))),
@@ -201,7 +217,8 @@ impl Drop for Caller {
     }
 }
 
-async fn ask(request: RequestBuilder) -> Result<Answer, CallError> {
+/// Asks once, for as long as it takes: whoever asks bounds it.
+pub(crate) async fn ask(request: RequestBuilder) -> Result<Answer, CallError> {
     let mut response = request.send().await.map_err(|error| {
         // The address may hold what must not be seen, and the log knows which server was asked.
         let error = error.without_url();

@@ -199,12 +199,12 @@ impl Service for Server {
             .request(Method::POST, "v1/videos")?
             .header(header::CONTENT_TYPE, content_type)
             .body(body);
-        answer::submitted(&self.caller.ask(request).await?, &self.caller.key)
+        answer::submitted(&self.caller.ask(request).await?, self.caller.key())
     }
 
     async fn look(&self, video: &str) -> Look {
         match self.ask(Method::GET, &format!("v1/videos/{video}")).await {
-            Ok(answer) => answer::look(&answer, &self.caller.key),
+            Ok(answer) => answer::look(&answer, self.caller.key()),
             Err(error) => Look::Unclear(error.detail()),
         }
     }
@@ -223,7 +223,7 @@ impl Service for Server {
         let answer = asked.map_err(CallError::detail)?;
         match answer.status {
             200..300 | 404 => Ok(()),
-            _ => Err(answer::said(&answer, &self.caller.key)),
+            _ => Err(answer::said(&answer, self.caller.key())),
         }
     }
 }

@@ -35,6 +35,15 @@ pub(super) fn describe(name: &str, pipeline: &Pipeline, options: &WanOptions) ->
                 )
             },
         ),
+        (
+            "prompts",
+            if capabilities.prompt_expansion {
+                "expanded where the configuration has it"
+            } else {
+                "as they are"
+            }
+            .to_owned(),
+        ),
         ("weights", format!("{:.1} MB", weights_bytes as f64 / 1e6)),
     ]);
     let timesteps = match options.timesteps.is_empty() {

@@ -84,6 +84,11 @@ impl WanEngine {
         })
     }
 
+    /// Whether its prompts should be expanded before it reads them, as its checkpoint says.
+    pub fn takes_expanded(&self) -> bool {
+        self.pipeline.capabilities().prompt_expansion
+    }
+
     /// What its checkpoint is, facts by their names.
     pub fn describe(&self) -> Vec<(&'static str, String)> {
         describe::describe(&self.offer.id.0, &self.pipeline, &self.options)

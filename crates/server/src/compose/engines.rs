@@ -1,18 +1,20 @@
 //! The engines of an installation, and the order in which they are asked: from the configuration to what a worker builds
 //! and what requests are judged by.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use kinora_domain::{Catalog, Feature, Offer, OfferId};
 use kinora_engine::{
-    DashScope, DashScopeOptions, Engine, EngineError, OpenCheckpointError, OpenUpstreamError, TestPattern,
-    TestPatternOptions, VideosApi, WanEngine, WanOptions,
+    Chat, DashScope, DashScopeOptions, Engine, EngineError, Expander, OpenCheckpointError, OpenUpstreamError,
+    TestPattern, TestPatternOptions, VideosApi, WanEngine, WanOptions,
 };
 use kinora_media::fetch::{FetchError, FetchPolicy, Fetcher};
 use kinora_worker::EngineFactory;
 use thiserror::Error;
 
-use crate::config::{Config, EngineConfig, EngineName, EngineSection, MediaConfig, UpstreamConfig};
+use crate::config::{
+    Config, EngineConfig, EngineName, EngineSection, MediaConfig, PromptConfig, UpstreamConfig,
+};
 
 /// What makes videos here.
 #[derive(Clone)]
@@ -38,6 +40,9 @@ pub enum OpenEnginesError {
         #[source]
         source: OpenUpstreamError,
     },
+    /// The chat model that expands prompts.
+    #[error("the chat model of [prompt] cannot be used")]
+    Chat(#[source] OpenUpstreamError),
     /// The client for results.
     #[error(transparent)]
     Fetcher(#[from] FetchError),
@@ -56,28 +61,39 @@ const RESULT_TIMEOUT: Duration = Duration::from_secs(600);
 ///
 /// `is_served` tells that a server gives out inputs at the public URL, where one is configured.
 pub fn open_engines(config: &Config, is_served: bool) -> Result<Engines, OpenEnginesError> {
+    let expander = open_expander(&config.prompt)?;
     let mut opened = Vec::new();
-    opened.extend(local(&config.engine)?.map(|factory| (EngineSection::Engine, factory)));
+    opened.extend(local(&config.engine, expander.as_ref())?.map(|factory| (EngineSection::Engine, factory)));
     let fetcher = || result_fetcher(&config.media);
-    if let Some(UpstreamConfig { options, at_once }) = &config.dashscope {
+    let mut add = |section, factory: EngineFactory, expands_prompts: bool| {
+        let expander = expander.clone().filter(|_| !expands_prompts);
+        opened.push((section, factory.with_expander(expander)));
+    };
+    if let Some(UpstreamConfig {
+        options,
+        at_once,
+        expands_prompts,
+    }) = &config.dashscope
+    {
         let options = DashScopeOptions {
             is_public: is_served && config.server.public_url.is_some(),
             ..options.clone()
         };
         let fetcher = fetcher()?;
         let open = move || DashScope::open(options.clone(), fetcher.clone());
-        opened.push((
-            EngineSection::DashScope,
-            upstream(EngineSection::DashScope, *at_once, open)?,
-        ));
+        let section = EngineSection::DashScope;
+        add(section, upstream(section, *at_once, open)?, *expands_prompts);
     }
-    if let Some(UpstreamConfig { options, at_once }) = &config.videos_api {
+    if let Some(UpstreamConfig {
+        options,
+        at_once,
+        expands_prompts,
+    }) = &config.videos_api
+    {
         let (options, fetcher) = (options.clone(), fetcher()?);
         let open = move || VideosApi::open(options.clone(), fetcher.clone());
-        opened.push((
-            EngineSection::VideosApi,
-            upstream(EngineSection::VideosApi, *at_once, open)?,
-        ));
+        let section = EngineSection::VideosApi;
+        add(section, upstream(section, *at_once, open)?, *expands_prompts);
     }
     let id = |section: &EngineSection| -> Option<OfferId> {
         let found = opened.iter().find(|(opened, _)| opened == section);
@@ -97,15 +113,32 @@ pub fn open_engines(config: &Config, is_served: bool) -> Result<Engines, OpenEng
     })
 }
 
-fn local(config: &EngineConfig) -> Result<Option<EngineFactory>, OpenCheckpointError> {
+/// Who expands prompts, for the engines that want it.
+fn open_expander(config: &PromptConfig) -> Result<Option<Arc<Expander>>, OpenEnginesError> {
+    let expander = match config {
+        PromptConfig::Off => return Ok(None),
+        PromptConfig::Template => Expander::Template,
+        PromptConfig::Chat(options) => Expander::Chat(Box::new(
+            Chat::open(options.clone()).map_err(OpenEnginesError::Chat)?,
+        )),
+    };
+    Ok(Some(Arc::new(expander)))
+}
+
+fn local(
+    config: &EngineConfig,
+    expander: Option<&Arc<Expander>>,
+) -> Result<Option<EngineFactory>, OpenCheckpointError> {
     match config.name {
         EngineName::Wan => {
             let options = wan_options(config);
-            let offer = WanEngine::open(options.clone())?.offer().clone();
-            Ok(Some(EngineFactory::new(offer, move || {
+            let opened = WanEngine::open(options.clone())?;
+            let expander = expander.filter(|_| opened.takes_expanded()).cloned();
+            let factory = EngineFactory::new(opened.offer().clone(), move || {
                 let engine = WanEngine::open(options.clone()).map_err(|error| unavailable(&error))?;
                 Ok(Box::new(engine))
-            })))
+            });
+            Ok(Some(factory.with_expander(expander)))
         }
         EngineName::TestPattern => {
             let offer = TestPattern::new(TestPatternOptions::default()).offer().clone();

@@ -125,21 +125,26 @@ impl Reader {
 
     fn value<T>(&mut self, key: &'static str, takes: &str, convert: impl Fn(&Value) -> Option<T>) -> T {
         self.read.insert(key);
-        let Entry {
-            value,
-            origin,
-            default,
-        } = self
-            .layers
-            .entries
-            .get(key)
-            .expect("a test reads every key from the defaults");
+        let Entry { value, default, .. } = self.entry(key);
         if let Some(taken) = convert(value) {
             return taken;
         }
+        let usual = convert(default).expect("a test reads the defaults");
+        self.refuse(key, takes);
+        usual
+    }
+
+    /// Notes that a key's value is not taken, where that shows only beside other keys.
+    pub(super) fn refuse(&mut self, key: &'static str, takes: &str) {
+        let Entry { value, origin, .. } = self.entry(key);
+        let problem = format!("{key} = {value} {origin}: takes {takes}");
+        self.layers.problems.push(problem);
+    }
+
+    fn entry(&self, key: &'static str) -> &Entry {
         self.layers
-            .problems
-            .push(format!("{key} = {value} {origin}: takes {takes}"));
-        convert(default).expect("a test reads the defaults")
+            .entries
+            .get(key)
+            .expect("a test reads every key from the defaults")
     }
 }

@@ -131,6 +131,78 @@ fn a_bucket_is_there_when_it_is_named() {
 }
 
 #[test]
+fn prompts_are_expanded_by_whom_the_configuration_names() {
+    let check = |file: &str, expected: &str| {
+        let said = match load(Some(file), &[], &[]) {
+            Ok(config) => match config.prompt {
+                PromptConfig::Off => "off".to_owned(),
+                PromptConfig::Template => "template".to_owned(),
+                PromptConfig::Chat(options) => {
+                    format!(
+                        "{} at {} within {:?}",
+                        options.model, options.url, options.timeout
+                    )
+                }
+            },
+            Err(problem) => problem,
+        };
+        assert!(said.contains(expected), "{file}: {said}");
+    };
+    const SERVER: &str = "base_url = \"http://10.0.0.7:11434/v1\"";
+    check("", "template");
+    check("[prompt]\nexpander = \"off\"", "off");
+    check(
+        &format!("[prompt]\nexpander = \"template\"\n{SERVER}"),
+        "template",
+    );
+    check(
+        &format!("[prompt]\n{SERVER}\nmodel = \"qwen3:4b\"\ntimeout_s = 30"),
+        "qwen3:4b at http://10.0.0.7:11434/v1 within 30s",
+    );
+    check(
+        &format!("[prompt]\n{SERVER}"),
+        "prompt.model = \"\" in the defaults: takes the name of a model where there is a base_url",
+    );
+    check(
+        "[prompt]\nexpander = \"chat\"\nmodel = \"qwen3\"",
+        "prompt.base_url = \"\" in the defaults: takes an http:// or https:// URL where the expander is \"chat\"",
+    );
+    check(
+        "[prompt]\nexpander = \"llm\"",
+        "takes \"auto\", \"chat\", \"template\" or \"off\"",
+    );
+    check(
+        "[prompt]\nbase_url = \"localhost:11434\"",
+        "takes an http:// or https:// URL, or nothing",
+    );
+    check(
+        "[prompt]\nextra_body = \"[1]\"",
+        "takes a JSON object, or nothing",
+    );
+    check(
+        "[prompt]\nlanguage = \"german\"",
+        "takes \"same\", \"english\" or \"chinese\"",
+    );
+    check("[prompt]\ntimeout_s = 0", "takes 1 to 300");
+
+    let variables = [
+        ("KINORA_PROMPT__BASE_URL", "https://api.openai.com/v1"),
+        ("KINORA_PROMPT__MODEL", "gpt"),
+        ("KINORA_PROMPT__API_KEY", "sk-secret"),
+        ("KINORA_PROMPT__LANGUAGE", "english"),
+        ("KINORA_PROMPT__EXTRA_BODY", "{\"reasoning_effort\": \"low\"}"),
+    ];
+    let config = load(None, &variables, &[]).unwrap();
+    assert!(!format!("{config:?}").contains("sk-secret"));
+    let PromptConfig::Chat(options) = config.prompt else {
+        panic!("no chat model")
+    };
+    assert_eq!(options.key, Secret::new("sk-secret".to_owned()));
+    assert_eq!(options.language, kinora_engine::Language::English);
+    assert_eq!(options.extra["reasoning_effort"], "low");
+}
+
+#[test]
 fn a_refused_key_is_not_shown() {
     for (file, told) in [
         (
@@ -149,10 +221,17 @@ fn a_refused_key_is_not_shown() {
             "[videos_upstream]\nkey = 31337",
             "videos_upstream.key = \" (not shown)\"",
         ),
+        (
+            "[prompt]\napi_key = \"my secret\"",
+            "prompt.api_key = \" (not shown)\"",
+        ),
     ] {
         let error = load(Some(file), &[], &[]).unwrap_err();
         assert!(error.contains(told), "{error}");
-        assert!(!error.contains("my secret") && !error.contains("31337"), "{error}");
+        assert!(
+            !error.contains("my secret") && !error.contains("31337"),
+            "{error}"
+        );
     }
 }
 

@@ -31,6 +31,8 @@ pub struct UpstreamConfig<O> {
     pub options: O,
     /// How many of its generations run at once.
     pub at_once: usize,
+    /// Whether prompts are expanded there; else they are before they are sent.
+    pub expands_prompts: bool,
 }
 
 impl EngineSection {
@@ -105,7 +107,11 @@ pub(super) fn dashscope(reader: &mut Reader) -> Option<UpstreamConfig<DashScopeO
         is_public: false,
     };
     let at_once = to_usize(reader.number("dashscope.at_once", 1..=64));
-    key.map(|_| UpstreamConfig { options, at_once })
+    key.map(|_| UpstreamConfig {
+        options,
+        at_once,
+        expands_prompts: true,
+    })
 }
 
 /// `[videos_upstream]`, where it has an address.
@@ -145,11 +151,16 @@ pub(super) fn videos_api(reader: &mut Reader) -> Option<UpstreamConfig<VideosApi
         timeout: Duration::from_secs(reader.number("videos_upstream.timeout_s", TIMEOUT_S)),
     };
     let at_once = to_usize(reader.number("videos_upstream.at_once", 1..=64));
-    address.map(|_| UpstreamConfig { options, at_once })
+    let expands_prompts = reader.flag("videos_upstream.expands_prompts");
+    address.map(|_| UpstreamConfig {
+        options,
+        at_once,
+        expands_prompts,
+    })
 }
 
 const NAME: &str = "a name of letters, digits and -_./";
-const URL: &str = "an http:// or https:// URL";
+pub(super) const URL: &str = "an http:// or https:// URL";
 const POLL_MS: std::ops::RangeInclusive<u64> = 100..=60_000;
 const TIMEOUT_S: std::ops::RangeInclusive<u64> = 1..=600;
 
@@ -158,7 +169,7 @@ fn name(text: &str) -> Option<String> {
     (!text.is_empty() && text.len() <= 100 && text.chars().all(is_name)).then(|| text.to_owned())
 }
 
-fn url(text: &str) -> Option<String> {
+pub(super) fn url(text: &str) -> Option<String> {
     let rest = text
         .strip_prefix("https://")
         .or_else(|| text.strip_prefix("http://"))?;

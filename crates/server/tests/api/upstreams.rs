@@ -5,22 +5,12 @@ use reqwest::{Method, multipart::Form};
 use serde_json::{Value, json};
 
 use crate::{
+    emulators::{
+        self, Fault, Step,
+        dashscope::{DashScope, KEY},
+    },
     house::{Answer, House},
     media::Media,
-};
-
-/// The same servers that the worker is tested with.
-#[path = "../../../worker/tests/end_to_end/support/upstreams/mod.rs"]
-#[allow(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "shared with other tests, which use what these do not; a test that fails may panic"
-)]
-mod emulators;
-
-use emulators::{
-    Fault, Step,
-    dashscope::{DashScope, KEY},
 };
 
 const CREATE: &str = "/generation/wan/wan-v2.7-video";

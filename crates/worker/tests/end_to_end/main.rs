@@ -7,6 +7,7 @@ mod failures;
 mod keeping;
 mod local;
 mod money;
+mod prompts;
 mod stops;
 mod stumbles;
 mod support;

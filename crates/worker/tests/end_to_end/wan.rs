@@ -139,6 +139,10 @@ fn alike(a: [u8; 3], b: [u8; 3]) -> bool {
 
 #[test]
 fn it_offers_everything_within_its_limits() {
+    assert!(
+        !WanEngine::open(WanOptions::default()).unwrap().takes_expanded(),
+        "it knows few words"
+    );
     let offer = factory().offer;
     assert_eq!(offer.id.0, "wan-mini");
     assert!(offer.about.contains("shapes"), "{}", offer.about);

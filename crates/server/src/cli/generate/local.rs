@@ -87,6 +87,11 @@ pub(super) async fn generate(
         }
     }?;
     drop(progress);
+    if let Some(prompt) = made.actual_prompt
+        && spec.prompt.as_ref() != Some(&prompt)
+    {
+        tell(format_args!("kinora: the prompt became: {prompt}"));
+    }
     for warning in made.warnings {
         tell(format_args!("kinora: {} ({})", warning.message, warning.code));
     }

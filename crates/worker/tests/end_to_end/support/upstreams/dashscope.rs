@@ -147,6 +147,7 @@ impl Emulated for DashScope {
             Step::Look => self.look(id),
             Step::Cancel => self.cancel(id),
             Step::Result => Reply::File(self.clip.clone()),
+            Step::Chat => unreachable!("it is no server of language"),
         }
     }
 

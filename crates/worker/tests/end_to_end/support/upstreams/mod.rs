@@ -3,6 +3,7 @@
 //! They speak HTTP over plain sockets, so that they can also do what no server would: take the work and close the
 //! connection, answer with half a file, say nothing at all.
 
+pub(crate) mod chat;
 pub(crate) mod dashscope;
 pub(crate) mod videos_api;
 
@@ -30,6 +31,8 @@ pub(crate) enum Step {
     Cancel,
     /// For the clip.
     Result,
+    /// For a prompt to be expanded.
+    Chat,
 }
 
 /// How a step goes wrong.

@@ -114,6 +114,7 @@ impl Emulated for VideosApi {
             Step::Result => self.of(id.trim_end_matches("/content"), |_| {
                 Reply::File(self.clip.clone())
             }),
+            Step::Chat => unreachable!("it is no server of language"),
         }
     }
 
