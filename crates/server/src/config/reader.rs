@@ -14,6 +14,9 @@ pub(super) struct Reader {
     read: BTreeSet<&'static str>,
 }
 
+/// Stands for a value that is refused and must not be seen.
+const NOT_SHOWN: &str = " (not shown)";
+
 impl Reader {
     pub(super) fn new(layers: Layers) -> Reader {
         Reader {
@@ -61,9 +64,11 @@ impl Reader {
         if let Some(entry) = self.layers.entries.get_mut(key)
             && entry.value.as_str().is_none_or(|text| parse(text).is_none())
         {
-            entry.value = Value::String(" (not shown)".to_owned());
+            entry.value = Value::String(NOT_SHOWN.to_owned());
         }
-        self.text(key, takes, parse)
+        self.text(key, takes, |text| {
+            (text != NOT_SHOWN).then(|| parse(text)).flatten()
+        })
     }
 
     /// A switch.
