@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use kinora_domain::Timestamp;
 use kinora_server::http::files::Signer;
-use kinora_store::Store;
 use reqwest::{Method, multipart::Form};
 use serde_json::{Value, json};
 
