@@ -28,7 +28,7 @@ fn refusals_name_key_value_and_source() {
         "[servers]\nlisten = \"x\"",
         None,
         &[],
-        "the sections are [dashscope]",
+        "the sections are [blobs], [dashscope]",
     );
     check("= nonsense", None, &[], "kinora.toml is no TOML");
     check(

@@ -12,6 +12,7 @@ mod first_start;
 mod generate;
 mod house;
 mod postgres;
+#[expect(dead_code, reason = "shared with tests that let the server lose its power")]
 #[path = "../../../store/tests/postgres_server/mod.rs"]
 mod postgres_server;
 mod signals;
