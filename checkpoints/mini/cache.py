@@ -83,7 +83,7 @@ def known_frames(rng, task, frames):
 
 def coverage(spec, start):
     """Where the things are, at half the size and twice a latent frame: uint8 [F, 2, Y / 2, X / 2]."""
-    cover = np.maximum.reduce([world.alpha(spec.replace(things=[t]), start) for t in spec.things])
+    cover = world.cover(spec, start)
     cover = np.concatenate([cover[:1], cover[:1], cover[2::4], cover[4::4]])  # the first frame is a latent frame of its own
     count = len(cover) // 2 - 1
     cover = np.concatenate([cover[:2][None], np.stack([cover[2 : 2 + count], cover[2 + count :]], 1)])

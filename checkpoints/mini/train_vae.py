@@ -25,7 +25,7 @@ def batch(rng, count, frames, is_whole):
             spec = spec.replace(background="photo")
         start = int(rng.integers(0, 24))
         clip = world.render(spec, start)
-        cover = np.maximum.reduce([world.alpha(spec.replace(things=[t]), start) for t in spec.things])
+        cover = world.cover(spec, start)
         if not is_whole:
             rows, columns = cut(rng, cover[0], height), cut(rng, cover[0].T, width)
             clip, cover = clip[:, rows, columns], cover[:, rows, columns]

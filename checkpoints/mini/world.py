@@ -223,6 +223,11 @@ def alpha(spec, start=0):
     return clip[..., 0] / 255
 
 
+def cover(spec, start=0):
+    """How far anything covers each pixel: float [frames, height, width]."""
+    return np.maximum.reduce([alpha(spec.replace(things=[t]), start) for t in spec.things])
+
+
 def draw(clip, thing, x, y, r, angle, fill=None, edge=0.62):
     """Paints a thing into a float clip, edges smoothed over one pixel, with a darker rim."""
     height, width = clip.shape[1:3]
