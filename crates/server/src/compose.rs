@@ -13,7 +13,7 @@ use kinora_media::{
     sandbox::Launcher,
 };
 use kinora_store::{
-    Database, Store, StoreError,
+    Store, StoreError,
     blobs::{Blobs, BlobsOptions},
 };
 use kinora_worker::{
@@ -329,11 +329,9 @@ fn url_of(mut address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
-/// The database that the configuration names, else the data directory's own. Blocks.
+/// The installation's database. Blocks.
 pub fn open_store(config: &DataConfig, dir: &DataDir) -> kinora_store::Result<Arc<dyn Store>> {
-    let own = || Database::Sqlite(dir.database());
-    let database = config.database.clone().unwrap_or_else(own);
-    database.open(config.database_connections)
+    dir.database(config).open(config.database_connections)
 }
 
 /// The bytes of a data directory, or of the bucket that it has a cache of. Within a runtime.

@@ -104,18 +104,16 @@ impl DataDir {
     /// The directory of an installation that there is already. One whose database is on a server may be new to this machine.
     pub fn existing(config: &DataConfig) -> Result<DataDir, DataDirError> {
         let path = &config.dir;
+        if let Some(Database::Postgres(_)) = config.database {
+            return DataDir::create(path);
+        }
         let empty = || DataDirError::Empty {
             path: path.to_owned(),
-        };
-        let file = match &config.database {
-            Some(Database::Postgres(_)) => return DataDir::create(path),
-            Some(Database::Sqlite(file)) => Some(file.clone()),
-            None => None,
         };
         let dir = DataDir {
             root: path.canonicalize().map_err(|_| empty())?,
         };
-        if file.unwrap_or_else(|| dir.database()).is_file() {
+        if dir.database(config).file().is_some_and(Path::is_file) {
             Ok(dir)
         } else {
             Err(empty())
@@ -127,9 +125,10 @@ impl DataDir {
         &self.root
     }
 
-    /// The database.
-    pub fn database(&self) -> PathBuf {
-        self.root.join("kinora.db")
+    /// The database: the one that the configuration names, else a file here.
+    pub fn database(&self, config: &DataConfig) -> Database {
+        let own = || Database::Sqlite(self.root.join("kinora.db"));
+        config.database.clone().unwrap_or_else(own)
     }
 
     /// The bytes.

@@ -16,6 +16,9 @@ use tokio::runtime::{Builder, Runtime};
 /// Other tests and other people use the machine too.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Starts a server on a free port that needs no weights.
+pub(crate) const SERVE: &[&str] = &["serve", "--listen", "127.0.0.1:0", "--engine", "test-pattern"];
+
 /// What a command said in the end.
 pub(crate) struct Said {
     pub(crate) code: Option<i32>,
@@ -110,34 +113,32 @@ impl House {
 
     /// Runs a command on this house's data.
     pub(crate) fn run(&self, arguments: &[&str]) -> Said {
-        kinora()
-            .args(arguments)
-            .arg("--data-dir")
-            .arg(self.data())
-            .output()
-            .unwrap()
-            .into()
+        self.run_with(&[], arguments)
+    }
+
+    /// The same with settings, `SECTION__KEY` and value.
+    pub(crate) fn run_with(&self, settings: &[(&str, &str)], arguments: &[&str]) -> Said {
+        self.command(settings, arguments).output().unwrap().into()
+    }
+
+    /// A command on this house's data, still to be started.
+    pub(crate) fn command(&self, settings: &[(&str, &str)], arguments: &[&str]) -> Command {
+        let mut command = kinora();
+        command.args(arguments).arg("--data-dir").arg(self.data());
+        command.envs(
+            settings
+                .iter()
+                .map(|(key, value)| (format!("KINORA_{key}"), value)),
+        );
+        command
     }
 
     /// A server with these settings, `SECTION__KEY` and value, once it is ready.
     pub(crate) fn serve(&self, settings: &[(&str, &str)]) -> Server {
         let ready = self.folder.path().join("ready.json");
         let _ = fs::remove_file(&ready);
-        let mut command = kinora();
-        command.args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--engine",
-            "test-pattern",
-            "--data-dir",
-        ]);
-        command.arg(self.data()).arg("--ready-file").arg(&ready);
-        command.envs(
-            settings
-                .iter()
-                .map(|(key, value)| (format!("KINORA_{key}"), value)),
-        );
+        let mut command = self.command(settings, SERVE);
+        command.arg("--ready-file").arg(&ready);
         let mut process = self.start(command);
         process.wait_until("it is ready", |_| ready.exists());
         let note: Value = serde_json::from_slice(&fs::read(&ready).unwrap()).unwrap();

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    house::{House, kinora},
+    house::{House, SERVE},
     postgres_server::Server,
 };
 
@@ -22,24 +22,14 @@ fn a_server_and_a_worker_share_a_database() {
         &key,
         json!({"prompt": "a fleet of one", "duration": 2, "resolution": "720p"}),
     );
-    let mut command = kinora();
-    command.args(["worker", "--engine", "test-pattern", "--data-dir"]);
-    command.arg(house.data()).env("KINORA_DATA__DATABASE", &url);
-    let mut worker = house.start(command);
+    let on_it = [("DATA__DATABASE", url.as_str())];
+    let mut worker = house.start(house.command(&on_it, &["worker", "--engine", "test-pattern"]));
     let end = house.wait_for(&server, &key, &id, &["COMPLETED", "FAILED"]);
     assert_eq!(end["status"], "COMPLETED", "{end}");
     worker.signal("TERM");
     assert!(worker.end().success());
 
-    let run = |arguments: &[&str]| -> crate::house::Said {
-        let mut command = kinora();
-        command.args(arguments).arg("--data-dir").arg(house.data());
-        command
-            .env("KINORA_DATA__DATABASE", &url)
-            .output()
-            .unwrap()
-            .into()
-    };
+    let run = |arguments: &[&str]| house.run_with(&on_it, arguments);
     let keys = run(&["key", "list", "--json"]).expect(0, "").json();
     assert_eq!(keys["data"].as_array().unwrap().len(), 1);
     run(&["account", "create", "studio"]).expect(0, "");
@@ -59,19 +49,6 @@ fn a_server_and_a_worker_share_a_database() {
 #[test]
 fn a_database_that_cannot_be_used_is_named_without_its_password() {
     let house = House::new();
-    let serve = |url: &str| -> crate::house::Said {
-        let mut command = kinora();
-        command.args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--engine",
-            "test-pattern",
-            "--data-dir",
-        ]);
-        command.arg(house.data()).env("KINORA_DATA__DATABASE", url);
-        command.output().unwrap().into()
-    };
     for (url, part) in [
         ("mysql://kinora:hidden-from-all@db/videos", "data.database"),
         (
@@ -83,7 +60,7 @@ fn a_database_that_cannot_be_used_is_named_without_its_password() {
             "127.0.0.1:1/videos",
         ),
     ] {
-        let said = serve(url);
+        let said = house.run_with(&[("DATA__DATABASE", url)], SERVE);
         assert_ne!(said.code, Some(0), "{}", said.out);
         assert!(said.err.contains(part), "{}", said.err);
         assert!(!said.err.contains("hidden-from-all"), "{}", said.err);
