@@ -16,6 +16,7 @@ import torch
 import vae as v
 import words
 import world
+from common import autocast
 
 SHARD = 250
 SIZES = [(112, 64)] * 15 + [(64, 112)] * 2 + [(80, 80)] * 2 + [(112, 80), (80, 112)]
@@ -36,7 +37,7 @@ def latents(model, clips):
 
 
 def encode(model, clips):
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast():
         return v.encode(model, clips)[:, : v.Z].float()
 
 

@@ -8,6 +8,13 @@ import time
 
 import torch
 
+# Whether the CPU multiplies bf16 itself. Where it doesn't, PyTorch emulates it, slower than f32.
+HAS_BF16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def autocast():
+    return torch.autocast("cpu", torch.bfloat16, enabled=HAS_BF16)
+
 
 class Muon(torch.optim.Optimizer):
     """Momentum with orthogonalised updates for matrices and kernels, AdamW for everything else.
@@ -63,7 +70,8 @@ def orthogonal(g, steps=5):
     """The nearest matrices with singular values near one, by Newton-Schulz iteration; [N, rows, columns]."""
     is_tall = g.shape[1] > g.shape[2]
     x = g.mT if is_tall else g
-    x = (x / (x.norm(dim=(1, 2), keepdim=True) + 1e-8)).bfloat16()
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-8)
+    x = x.bfloat16() if HAS_BF16 else x
     for _ in range(steps):
         a = x @ x.mT
         x = 3.4445 * x + (-4.775 * a + 2.0315 * a @ a) @ x

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 import dit
 import train_text
 import words
-from common import Average, Muon, Run, rate, seeded
+from common import Average, Muon, Run, autocast, rate, seeded
 
 TOKENS = 3600  # a step
 MATTERS = 4
@@ -136,7 +136,7 @@ def loss_of(model, head, batch, texts, sigma, noise):
     states, bias = texts(prompts)
     s = sigma.view(-1, 1, 1, 1, 1)
     x = (1 - s) * z + s * noise
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast():
         v, (h,) = dit.forward(model, x, sigma * 1000, states, bias, control, dit.rotary(model, x), taps=(TAP,))
         seen = head(h)
     cover = cover.flatten(1, 3)

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 import vae as v
 import world
-from common import Average, Muon, Run, rate, seeded
+from common import Average, Muon, Run, autocast, rate, seeded
 
 SIZES = [(112, 64)] * 7 + [(64, 112), (80, 80), (112, 80)]
 MATTERS = 6
@@ -50,7 +50,7 @@ def edges(x):
 
 
 def loss_of(model, clip, weight, decoder_only):
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast():
         with torch.set_grad_enabled(not decoder_only):
             z = v.encode(model, clip)[:, : v.Z]
         out = v.decode(model, z + NOISE * torch.randn_like(z)).float()

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import patchify, unpatchify
 
+from common import autocast
+
 Z = 16
 CONFIG = dict(
     base_dim=24, decoder_base_dim=32, z_dim=Z, dim_mult=[1, 2, 2], num_res_blocks=1, attn_scales=[],
@@ -165,7 +167,7 @@ if __name__ == "__main__":
         x = torch.rand(shape) * 2 - 1
         for _ in range(3):
             start = time.time()
-            with torch.autocast("cpu", torch.bfloat16):
+            with autocast():
                 out = decode(model, encode(model, x)[:, :Z])
             mid = time.time()
             out.float().abs().mean().backward()
