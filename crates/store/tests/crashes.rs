@@ -1,8 +1,8 @@
 //! Dies at every place that has a name, once and twice in a row, and shows that a restart repairs everything.
 //!
 //! A story touches every transaction and every step of a blob. Wherever the process dies in it, the next one opens
-//! the same files, recovers, and tells the story again from its beginning, as clients and workers would. In the
-//! end the books must be what they are without any crash, and no file may be left over.
+//! the same files and the same database, recovers, and tells the story again from its beginning, as clients and workers
+//! would. In the end the books must be what they are without any crash, and no file may be left over.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -10,7 +10,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     io::Read,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -25,16 +25,20 @@ use kinora_domain::{
 use kinora_store::{
     Account, Claim, Claimed, CrashHook, CrashPoint, DeliveryStatus, Endpoint, EndpointChange, Idempotency,
     Key, NewGrant, Note, Outcome, Scope, Secrets, Store, StoreError, Submission, Submitted, TransactionName,
-    Try, TryOutcome, Verdict, Webhooks,
+    Try, TryOutcome, Verdict,
     blobs::{Blobs, BlobsOptions},
+    postgres::{PostgresOptions, PostgresStore, PostgresUrl},
     sqlite::{SqliteOptions, SqliteStore},
 };
 use kinora_testbucket::TestBucket;
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 use tokio::{sync::Semaphore, task::JoinSet};
 
+mod schemas;
 mod support;
 
+use schemas::Schemas;
 use support::bucket_options;
 
 const START: Timestamp = Timestamp(1_795_348_800_000);
@@ -45,36 +49,93 @@ const DAY_MS: u64 = 24 * 3_600_000;
 /// So many of the times that the story comes by a place are tried.
 const PASSES_MAX: u32 = 5;
 
+/// Where the rows of a story are.
+#[derive(Debug, Clone, Copy)]
+enum Rows {
+    InAFile,
+    OnAServer,
+}
+
+/// Where the bytes are.
+#[derive(Debug, Clone, Copy)]
+enum Bytes {
+    InAFolder,
+    InABucket,
+}
+
+/// What a crash leaves.
+struct Left {
+    folder: TempDir,
+    server: Option<PostgresUrl>,
+    bucket: Option<TestBucket>,
+}
+
 /// A process: everything that a crash takes away.
 struct Process {
-    store: SqliteStore,
+    store: Arc<dyn Store>,
     blobs: Blobs,
 }
 
-impl Process {
-    fn start(folder: &Path, bucket: Option<&TestBucket>, crash: Option<CrashHook>) -> Process {
-        let options = SqliteOptions {
+impl Left {
+    fn nothing(rows: Rows, bytes: Bytes) -> Left {
+        Left {
+            folder: tempfile::tempdir().unwrap(),
+            server: match rows {
+                Rows::InAFile => None,
+                Rows::OnAServer => Some(Schemas::default().fresh()),
+            },
+            bucket: match bytes {
+                Bytes::InAFolder => None,
+                Bytes::InABucket => Some(TestBucket::start()),
+            },
+        }
+    }
+
+    fn blobs(&self) -> PathBuf {
+        self.folder.path().join("blobs")
+    }
+
+    fn start(&self, crash: Option<CrashHook>) -> Process {
+        let blobs = BlobsOptions {
             crash: crash.clone(),
-            ..SqliteOptions::default()
+            bucket: self.bucket.as_ref().map(bucket_options),
+            cache_bytes: 1 << 30,
         };
         Process {
-            store: SqliteStore::open(&folder.join("kinora.db"), options).unwrap(),
-            blobs: Blobs::open_with(
-                &folder.join("blobs"),
-                BlobsOptions {
-                    crash,
-                    bucket: bucket.map(bucket_options),
-                    cache_bytes: 1 << 30,
-                },
-            )
-            .unwrap(),
+            store: match &self.server {
+                Some(url) => {
+                    let options = PostgresOptions {
+                        connections: 2,
+                        crash,
+                        ..PostgresOptions::default()
+                    };
+                    Arc::new(PostgresStore::open(url, options).unwrap())
+                }
+                None => {
+                    let options = SqliteOptions {
+                        crash,
+                        ..SqliteOptions::default()
+                    };
+                    Arc::new(SqliteStore::open(&self.folder.path().join("kinora.db"), options).unwrap())
+                }
+            },
+            blobs: Blobs::open_with(&self.blobs(), blobs).unwrap(),
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_crash_point_once_and_twice() {
-    every_place(CrashPoint::all(), PASSES_MAX, false).await;
+    every_place(CrashPoint::all(), PASSES_MAX, Rows::InAFile, Bytes::InAFolder).await;
+}
+
+/// The same story with the rows on a server: at every transaction, before its commit and after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_crash_point_of_postgresql() {
+    let commits = TransactionName::ALL
+        .into_iter()
+        .flat_map(|name| [CrashPoint::BeforeCommit(name), CrashPoint::AfterCommit(name)]);
+    every_place(commits.collect(), 1, Rows::OnAServer, Bytes::InAFolder).await;
 }
 
 /// The same story with the bytes in a bucket: at every step of a blob, and at those that only a bucket has.
@@ -83,10 +144,10 @@ async fn every_crash_point_of_a_bucket() {
     let blobs = [CrashPoint::BlobStaged, CrashPoint::BlobNamed];
     let around = [CrashPoint::AfterCommit(TransactionName::Finish)];
     let points = [&CrashPoint::BUCKET[..], &blobs, &around].concat();
-    every_place(points, 3, true).await;
+    every_place(points, 3, Rows::InAFile, Bytes::InABucket).await;
 }
 
-async fn every_place(points: Vec<CrashPoint>, passes: u32, in_a_bucket: bool) {
+async fn every_place(points: Vec<CrashPoint>, passes: u32, rows: Rows, bytes: Bytes) {
     // Stories mostly wait for the disk, and so are told side by side.
     let at_once = Arc::new(Semaphore::new(16));
     let mut stories = JoinSet::new();
@@ -97,8 +158,8 @@ async fn every_place(points: Vec<CrashPoint>, passes: u32, in_a_bucket: bool) {
                 let (at_once, point) = (Arc::clone(&at_once), *point);
                 stories.spawn(async move {
                     let _permit = at_once.acquire().await.unwrap();
-                    let bucket = in_a_bucket.then(TestBucket::start);
-                    (point, survives(point, pass, crashes, bucket.as_ref()).await)
+                    let left = Left::nothing(rows, bytes);
+                    (point, survives(point, pass, crashes, &left).await)
                 });
             }
         }
@@ -113,8 +174,7 @@ async fn every_place(points: Vec<CrashPoint>, passes: u32, in_a_bucket: bool) {
 }
 
 /// Tells the story to its end through so many crashes. False if it came by that place too seldom to crash at all.
-async fn survives(point: CrashPoint, pass: u32, crashes: u32, bucket: Option<&TestBucket>) -> bool {
-    let folder = tempfile::tempdir().unwrap();
+async fn survives(point: CrashPoint, pass: u32, crashes: u32, left: &Left) -> bool {
     let passed = Arc::new(AtomicU32::new(0));
     let hook: CrashHook = {
         let passed = Arc::clone(&passed);
@@ -128,13 +188,13 @@ async fn survives(point: CrashPoint, pass: u32, crashes: u32, bucket: Option<&Te
         assert!(life <= crashes, "{what}: more deaths than crashes");
         // Each life begins long after the last, so that no lease of the dead is still good.
         let now = START.plus_ms(u64::from(life) * 10 * LEASE_MS);
-        if bucket.is_some() {
+        if left.bucket.is_some() {
             // And on another machine, which has nothing of the bytes that the dead one had.
-            let _ = fs::remove_dir_all(folder.path().join("blobs"));
+            let _ = fs::remove_dir_all(left.blobs());
         }
-        let process = Process::start(folder.path(), bucket, Some(Arc::clone(&hook)));
-        assert_sound(&process.store, &what).await;
-        match tell(&process, bucket.is_some(), now).await {
+        let process = left.start(Some(Arc::clone(&hook)));
+        assert_sound(&*process.store, &what).await;
+        match tell(&process, left.bucket.is_some(), now).await {
             Ok(()) => break,
             Err(StoreError::Closed) => deaths += 1,
             Err(error) => panic!("{what}: {error:?}"),
@@ -143,15 +203,16 @@ async fn survives(point: CrashPoint, pass: u32, crashes: u32, bucket: Option<&Te
     if deaths == 0 {
         return false;
     }
-    let process = Process::start(folder.path(), bucket, None);
+    let process = left.start(None);
     tell_end(&process, &what).await;
-    assert_end(&process, folder.path(), bucket, &what).await;
+    assert_end(&process, left, &what).await;
     true
 }
 
 /// The story. Every step of it may have been done already, by a process that died.
 async fn tell(process: &Process, in_a_bucket: bool, now: Timestamp) -> Result<(), StoreError> {
     let Process { store, blobs } = process;
+    let store = &**store;
     store.recover(9, now).await?;
     let account = people(store, now).await?;
     store.secret("media", [5; 32]).await?;
@@ -215,7 +276,7 @@ async fn tell(process: &Process, in_a_bucket: bool, now: Timestamp) -> Result<()
     Ok(())
 }
 
-async fn people(store: &SqliteStore, now: Timestamp) -> Result<AccountId, StoreError> {
+async fn people(store: &dyn Store, now: Timestamp) -> Result<AccountId, StoreError> {
     let account = match store.account_by_name("alice").await? {
         Some(account) => account.id,
         None => {
@@ -266,7 +327,7 @@ async fn people(store: &SqliteStore, now: Timestamp) -> Result<AccountId, StoreE
 }
 
 /// One endpoint that is told everything, and one that is removed.
-async fn endpoints(store: &SqliteStore, account: AccountId, now: Timestamp) -> Result<(), StoreError> {
+async fn endpoints(store: &dyn Store, account: AccountId, now: Timestamp) -> Result<(), StoreError> {
     let endpoint = |n, url: &str| Endpoint {
         id: EndpointId::new(START, n),
         account,
@@ -309,7 +370,7 @@ async fn endpoints(store: &SqliteStore, account: AccountId, now: Timestamp) -> R
 }
 
 /// Takes everything that is due to every endpoint, until nothing is.
-async fn deliver(store: &SqliteStore, now: Timestamp) -> Result<(), StoreError> {
+async fn deliver(store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
     loop {
         let due = store.claim_deliveries(2, LEASE_MS, now).await?;
         if due.is_empty() {
@@ -342,7 +403,7 @@ async fn stage(blobs: &Blobs, bytes: &[u8]) -> Result<BlobHash, StoreError> {
 }
 
 async fn submit(
-    store: &SqliteStore,
+    store: &dyn Store,
     account: AccountId,
     key: &str,
     input: BlobHash,
@@ -429,6 +490,7 @@ fn young_no_more() -> Timestamp {
 /// What a server does sooner or later by itself.
 async fn tell_end(process: &Process, what: &str) {
     let Process { store, blobs } = process;
+    let store = &**store;
     let now = START.plus_ms(2 * DAY_MS);
     store.recover(9, now).await.unwrap();
     store.expire_grants(now).await.unwrap();
@@ -440,8 +502,9 @@ async fn tell_end(process: &Process, what: &str) {
 }
 
 /// How the story ends, whatever happened on the way.
-async fn assert_end(process: &Process, folder: &Path, bucket: Option<&TestBucket>, what: &str) {
+async fn assert_end(process: &Process, left: &Left, what: &str) {
     let Process { store, blobs } = process;
+    let store = &**store;
     let account = store.account_by_name("alice").await.unwrap().unwrap().id;
     let page = kinora_store::GenerationPage {
         limit: 100,
@@ -504,12 +567,12 @@ async fn assert_end(process: &Process, folder: &Path, bucket: Option<&TestBucket
         assert_eq!(read, bytes, "{what}");
         needed.insert(blobs.path(hash));
     }
-    let left: BTreeSet<_> = files(&folder.join("blobs"))
+    let kept: BTreeSet<_> = files(&left.blobs())
         .into_iter()
         .filter(|path| !path.ends_with("lock"))
         .collect();
-    assert_eq!(left, needed, "{what}: files");
-    if let Some(bucket) = bucket {
+    assert_eq!(kept, needed, "{what}: files");
+    if let Some(bucket) = &left.bucket {
         let objects = bucket.objects("media");
         assert_eq!(objects.len(), needed.len(), "{what}: {objects:?}");
         assert!(
@@ -521,7 +584,7 @@ async fn assert_end(process: &Process, folder: &Path, bucket: Option<&TestBucket
 }
 
 /// The endpoint was told of every change of phase once, and of each generation in order.
-async fn assert_told(store: &SqliteStore, account: AccountId, generations: &[Generation], what: &str) {
+async fn assert_told(store: &dyn Store, account: AccountId, generations: &[Generation], what: &str) {
     let endpoints = store.endpoints(account).await.unwrap();
     assert_eq!(endpoints.len(), 1, "{what}: endpoints");
     assert_eq!(endpoints[0].url, "https://b.example", "{what}");
@@ -550,14 +613,14 @@ async fn assert_told(store: &SqliteStore, account: AccountId, generations: &[Gen
     assert_eq!((tests, log.len()), (1, 12), "{what}");
 }
 
-fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries
         .flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] })
         .collect()
 }
 
-async fn assert_sound(store: &SqliteStore, what: &str) {
+async fn assert_sound(store: &dyn Store, what: &str) {
     let findings = store.audit().await.unwrap();
     assert!(findings.is_empty(), "{what}: {findings:#?}");
 }

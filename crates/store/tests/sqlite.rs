@@ -6,23 +6,17 @@ mod conformance;
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
-use kinora_domain::{Bucket, Phase};
 use kinora_store::{
-    Store, Submission, Submitted,
+    Store, Submission,
     sqlite::{SqliteOptions, SqliteStore},
 };
 use tempfile::TempDir;
-use tokio::{task::JoinSet, time::timeout};
 
-use conformance::world::{START, World};
-
-/// Far longer than any commit takes.
-const SOON: Duration = Duration::from_secs(10);
+use conformance::world::World;
 
 /// Opens a store of its own for each call; their folders go when this does.
 #[derive(Default)]
@@ -30,10 +24,15 @@ struct Folders(Mutex<Vec<TempDir>>);
 
 impl Folders {
     fn store(&self) -> Arc<dyn Store> {
+        open(&self.path())
+    }
+
+    /// A file that is not there yet.
+    fn path(&self) -> PathBuf {
         let folder = tempfile::tempdir().unwrap();
-        let store = open(&folder.path().join("kinora.db"));
+        let path = folder.path().join("kinora.db");
         self.0.lock().unwrap().push(folder);
-        store
+        path
     }
 }
 
@@ -53,62 +52,21 @@ fn survives_random_interleavings() {
     conformance::random_interleavings(|| folders.store(), 64);
 }
 
-#[tokio::test]
-async fn another_process_is_heard() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("kinora.db");
-    let (here, there) = (World::new(open(&path)), World::new(open(&path)));
-    let account = here.rich_account("alice").await;
-    let id = here.submit_one(account).await.id;
-    let bell = here.store.queue_bell();
-    let mut watcher = here.store.watch(id);
-    // What this process has done itself.
-    timeout(SOON, bell.notified()).await.unwrap();
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert!(!watcher.has_changed().unwrap(), "nobody else has written");
-
-    let lease = there.claim().await.lease;
-    timeout(SOON, watcher.changed())
-        .await
-        .expect("it is told soon")
-        .unwrap();
-    assert_eq!(here.generation(id).await.phase(), Phase::Running);
-    timeout(SOON, bell.notified())
-        .await
-        .expect("something may be claimable");
-    here.finish(lease, conformance::world::succeeded(1, 50)).await;
-    assert_eq!(there.generation(id).await.phase(), Phase::Succeeded);
-    there.assert_sound("work of two processes").await;
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_share_a_file() {
+    let folders = Folders::default();
+    conformance::two_processes(|| {
+        let path = folders.path();
+        [open(&path), open(&path)]
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_processes_share_one_balance() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("kinora.db");
-    let worlds = [START, START.plus_ms(1)].map(|start| Arc::new(World::at(open(&path), start)));
-    let account = worlds[0].account("alice").await;
-    worlds[0].grant(account, Bucket::Permanent, 2000, None).await;
-    let mut clients = JoinSet::new();
-    for client in 0..32 {
-        let world = Arc::clone(&worlds[client % 2]);
-        clients.spawn(async move {
-            let mut created = 0;
-            for _ in 0..2 {
-                created += u32::from(matches!(
-                    world.try_submit(world.submission(account)).await,
-                    Submitted::Created(_)
-                ));
-            }
-            created
-        });
-    }
-    assert_eq!(
-        clients.join_all().await.into_iter().sum::<u32>(),
-        40,
-        "2,000 credits are 40 generations"
-    );
-    assert_eq!(worlds[1].balance(account).await, [0, 0, 0, 2000]);
-    worlds[1].assert_sound("the submissions of two processes").await;
+async fn many_processes_start_on_an_empty_folder() {
+    let folders = Folders::default();
+    let path = folders.path();
+    conformance::many_starts(move || open(&path)).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! What a new data directory begins with: the account `default`, a development key, and credits to play with.
 
+use std::time::{Duration, Instant};
+
 use kinora_domain::{AccountId, Bucket, Credits, GrantId, KeyId, Timestamp, ledger::EntryType};
-use kinora_store::{Account, Key, NewGrant, Scope, Store};
+use kinora_store::{Account, Key, NewGrant, Scope, Store, StoreError};
 
 use super::now;
 use crate::{config::FirstStartConfig, http::auth::hash_secret};
@@ -20,16 +22,31 @@ pub struct FreshKey {
     pub secret: String,
 }
 
+/// How long whoever has made the account may take for the rest, before it is taken for dead.
+const OTHERS_PATIENCE: Duration = Duration::from_secs(3);
+
 /// Makes what is missing where no key has ever been made; the key's secret is the only copy there is.
 ///
-/// A start that was cut off half-way is taken up by the next: the key, whose absence tells a first start, comes last.
+/// A start that was cut off half-way is taken up by the next: the key, whose absence tells a first start, comes last. Where
+/// several nodes start on an empty database at once, the one that makes the account makes the rest.
 pub async fn prepare(store: &dyn Store, config: FirstStartConfig) -> kinora_store::Result<Option<FreshKey>> {
     if !store.keys(None).await?.is_empty() {
         return Ok(None);
     }
-    let account = match store.account_by_name(DEFAULT_ACCOUNT).await? {
+    let made = match store.account_by_name(DEFAULT_ACCOUNT).await? {
+        Some(_) => None,
+        None => match create_account(store, DEFAULT_ACCOUNT, None).await {
+            Err(StoreError::NameTaken(_)) => None,
+            made => Some(made?),
+        },
+    };
+    let account = match made {
         Some(account) => account,
-        None => create_account(store, DEFAULT_ACCOUNT, None).await?,
+        None if others_make_a_key(store).await? => return Ok(None),
+        None => match store.account_by_name(DEFAULT_ACCOUNT).await? {
+            Some(account) => account,
+            None => create_account(store, DEFAULT_ACCOUNT, None).await?,
+        },
     };
     if store.entries(account.id, 1, None).await?.items.is_empty() {
         let FirstStartConfig {
@@ -50,6 +67,18 @@ pub async fn prepare(store: &dyn Store, config: FirstStartConfig) -> kinora_stor
     create_key(store, account.id, "development", Scope::Full)
         .await
         .map(Some)
+}
+
+/// Waits for the key of another node; false if none is made.
+async fn others_make_a_key(store: &dyn Store) -> kinora_store::Result<bool> {
+    let until = Instant::now() + OTHERS_PATIENCE;
+    while Instant::now() < until {
+        if !store.keys(None).await?.is_empty() {
+            return Ok(true);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(false)
 }
 
 /// Keeps a new account of that name.

@@ -1,5 +1,7 @@
 //! An installation whose rows are in PostgreSQL: said once in the configuration, and the same to every command.
 
+use std::thread;
+
 use serde_json::json;
 
 use crate::{
@@ -43,6 +45,35 @@ fn a_server_and_a_worker_share_a_database() {
         report,
     ] {
         assert!(!text.contains("hidden-from-all"), "{text}");
+    }
+}
+
+/// A deployment starts its machines at the same moment, on a database with nothing in it.
+#[test]
+fn nodes_that_start_at_once_make_one_installation() {
+    let database = Server::start().unwrap();
+    let url = database.url();
+    let starts: Vec<_> = (0..4)
+        .map(|_| {
+            let url = url.clone();
+            thread::spawn(move || {
+                let house = House::new();
+                let server = house.serve(&[("DATA__DATABASE", url.as_str()), ("WORKER__SLOTS", "0")]);
+                (house, server)
+            })
+        })
+        .collect();
+    let nodes: Vec<_> = starts.into_iter().map(|start| start.join().unwrap()).collect();
+    let keys: Vec<String> = nodes
+        .iter()
+        .filter_map(|(_, server)| server.key.clone())
+        .collect();
+    assert_eq!(keys.len(), 1, "one of them was the first");
+    for (house, server) in &nodes {
+        let (status, credits) = house.get(server, "/credits", &keys[0]);
+        assert_eq!((status, &credits["total"]), (200, &json!(11_000)));
+        let entries = house.get(server, "/credits/entries", &keys[0]).1;
+        assert_eq!(entries["data"].as_array().unwrap().len(), 2, "{entries}");
     }
 }
 

@@ -7,6 +7,7 @@ mod crowd;
 mod ledger;
 mod life;
 mod lists;
+mod nodes;
 mod notes;
 mod people;
 mod queue;
@@ -19,7 +20,7 @@ use std::{pin::Pin, sync::Arc};
 
 use kinora_store::Store;
 
-use world::World;
+use world::{START, World};
 
 type Scenario = fn(Arc<World>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -94,4 +95,18 @@ pub(crate) async fn conformance(make: impl Fn() -> Arc<dyn Store>) {
     }
 }
 
+/// Runs what takes two processes, each time on the two stores of an empty database that `make` opens.
+pub(crate) async fn two_processes(make: impl Fn() -> [Arc<dyn Store>; 2]) {
+    for (name, scenario) in nodes::SCENARIOS {
+        println!("{name}");
+        let [here, there] = make();
+        // Two processes draw different ids, and their clocks differ.
+        let (here, there) = (World::at(here, START), World::at(there, START.plus_ms(1)));
+        let worlds = [here, there].map(Arc::new);
+        scenario(worlds.clone()).await;
+        worlds[1].assert_sound(name).await;
+    }
+}
+
+pub(crate) use nodes::many_starts;
 pub(crate) use random::random_interleavings;
