@@ -160,7 +160,7 @@ fn oldest(sql: &dyn Sql, turn: &Turn, offers: &[OfferId]) -> Result<Option<Kept>
 }
 
 /// Its place behind the columns of a generation.
-const POSITION: usize = 30;
+const POSITION: usize = 31;
 
 /// Puts the account behind all others of its priority, for every offer: it is accounts that take turns.
 fn take_turn(sql: &dyn Sql, turn: &Turn) -> Result<()> {

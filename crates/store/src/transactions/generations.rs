@@ -26,6 +26,8 @@ pub(crate) struct Kept {
     /// Of the latest lease, live or not.
     pub lease_token: u64,
     pub has_media: bool,
+    /// Where the client wants to be told of it.
+    pub webhook_url: Option<String>,
 }
 
 /// The columns that [`kept`] reads, in its order.
@@ -34,7 +36,7 @@ macro_rules! columns {
         "id, account, model, offer, spec, priority, status, claimable, attempts, not_before, lease_worker, \
          lease_token, lease_expires_at, cancel_requested, stage, fraction, held_subscription, held_permanent, \
          charged_subscription, charged_permanent, event_seq, created_at, started_at, finished_at, deadline, \
-         has_media, media_removed, result, failure_code, failure_message"
+         has_media, media_removed, result, failure_code, failure_message, webhook_url"
     };
 }
 pub(super) use columns;
@@ -110,7 +112,7 @@ pub(crate) fn change(
     update(sql, &next)?;
     count(sql, &kept, &next)?;
     if next.generation.phase() != kept.generation.phase() {
-        outbox::announce(sql, &next.generation, now, rings)?;
+        outbox::announce(sql, &next, now, rings)?;
     }
     rings.generations.push(next.generation.id);
     let left_running = is_running(&kept) && !is_running(&next);
@@ -172,6 +174,7 @@ fn after(kept: &Kept, status: Status, now: Timestamp) -> Kept {
         claimable,
         lease_token,
         has_media: kept.has_media,
+        webhook_url: kept.webhook_url.clone(),
     }
 }
 
@@ -409,6 +412,7 @@ pub(crate) fn kept(row: &Row<'_>) -> sql::Result<Kept> {
         claimable: row.get(7)?,
         lease_token: row.get(11)?,
         has_media: row.get(25)?,
+        webhook_url: row.get(30)?,
     })
 }
 

@@ -176,7 +176,7 @@ fn given(sql: &dyn Sql, grant: &NewGrant, amount: i64) -> Result<Option<EntryId>
 }
 
 /// What of an account's grants is not yet spent, ended ones included.
-pub(crate) fn grants(sql: &dyn Sql, account: AccountId) -> Result<Vec<Grant>> {
+fn grants(sql: &dyn Sql, account: AccountId) -> Result<Vec<Grant>> {
     let read = |row: &Row<'_>| {
         Ok(Grant {
             id: row.parsed(0)?,
@@ -191,6 +191,19 @@ pub(crate) fn grants(sql: &dyn Sql, account: AccountId) -> Result<Vec<Grant>> {
         read,
     )
     .map_err(StoreError::database("read grants"))
+}
+
+/// What of an account's grants can be spent, once what is left of those that have ended is written off.
+pub(crate) fn live_grants(sql: &dyn Sql, account: AccountId, now: Timestamp) -> Result<Vec<Grant>> {
+    let unspent = grants(sql, account)?;
+    if unspent
+        .iter()
+        .all(|grant| grant.expires_at.is_none_or(|end| end > now))
+    {
+        return Ok(unspent);
+    }
+    expire_due(sql, account, now)?;
+    grants(sql, account)
 }
 
 /// Turns a generation's hold into a charge of at most `charged`; returns what was charged.

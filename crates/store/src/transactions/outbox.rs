@@ -8,11 +8,11 @@
 //! An endpoint's `due_at` is what the claim looks for, so that what waits for a slow endpoint costs the others
 //! nothing. [`settle_due`] keeps it; every change to a delivery ends with it.
 
-use kinora_domain::{AccountId, DeliveryId, EndpointId, Generation, GenerationId, Phase, Timestamp};
+use kinora_domain::{AccountId, DeliveryId, EndpointId, GenerationId, Phase, Timestamp};
 
 use super::{
     endpoints::{lock, position, secrets},
-    generations,
+    generations::{self, Kept},
     lists::{cut, one_more},
 };
 use crate::{
@@ -28,14 +28,10 @@ const AT_ONCE_MAX: i64 = 4;
 const FORGET_MAX: i64 = 512;
 
 /// Queues what a generation has become for every endpoint that wants to know, and for its request's `webhook_url`.
-pub(crate) fn announce(
-    sql: &dyn Sql,
-    generation: &Generation,
-    now: Timestamp,
-    rings: &mut Rings,
-) -> Result<()> {
+pub(crate) fn announce(sql: &dyn Sql, kept: &Kept, now: Timestamp, rings: &mut Rings) -> Result<()> {
+    let generation = &kept.generation;
     let phase = generation.phase();
-    for endpoint in listeners(sql, generation, phase, now)? {
+    for endpoint in listeners(sql, kept, phase, now)? {
         let first_is_untried = has_untried(sql, endpoint, generation.id)?;
         let delivery = New {
             endpoint,
@@ -49,38 +45,45 @@ pub(crate) fn announce(
 }
 
 /// Positions of the endpoints that are told of this.
-fn listeners(sql: &dyn Sql, generation: &Generation, phase: Phase, now: Timestamp) -> Result<Vec<i64>> {
+fn listeners(sql: &dyn Sql, kept: &Kept, phase: Phase, now: Timestamp) -> Result<Vec<i64>> {
+    let account = kept.generation.account;
     let look = || -> sql::Result<Vec<i64>> {
         let mut found: Vec<i64> = sql.all(
             "SELECT position FROM webhook_endpoints
                  WHERE account = ?1 AND by_request = 0 AND removed = 0 AND enabled = 1
                        AND (events = '' OR events LIKE ?2)
                  ORDER BY position /*pg FOR NO KEY UPDATE */",
-            &params![generation.account.to_string(), format!("% {} %", phase.as_str())],
+            &params![account.to_string(), format!("% {} %", phase.as_str())],
             |row| row.get(0),
         )?;
-        let url: Option<String> = sql.one(
-            "SELECT webhook_url FROM generations WHERE id = ?1",
-            &params![generation.id.to_string()],
-            |row| row.get(0),
-        )?;
-        if let Some(url) = url {
-            found.push(of_request(sql, generation.account, &url, now)?);
+        if let Some(url) = &kept.webhook_url {
+            found.push(of_request(sql, account, url, now)?);
         }
         Ok(found)
     };
     look().map_err(StoreError::database("look for endpoints"))
 }
 
-/// The endpoint of a request's `webhook_url`, made where it is missing.
+/// The endpoint of a request's `webhook_url`, made where it is missing. Two of the same URL cannot be made: whoever
+/// announces has the account's lock.
 fn of_request(sql: &dyn Sql, account: AccountId, url: &str, now: Timestamp) -> sql::Result<i64> {
+    let known: Option<i64> = sql.first(
+        // PostgreSQL's indexes take no value as long as a URL may be, and so have its hash.
+        "SELECT position FROM webhook_endpoints
+         WHERE account = ?1 AND url = ?2 AND by_request = 1 /*pg AND md5(url) = md5(?2) FOR NO KEY UPDATE */",
+        &params![account.to_string(), url],
+        |row| row.get(0),
+    )?;
+    if let Some(known) = known {
+        return Ok(known);
+    }
     let id = EndpointId::new(now, rand::random());
-    sql.one("INSERT INTO webhook_endpoints (id, account, url, by_request, events, description, enabled, created_at)
-             VALUES (?1, ?2, ?3, 1, '', '', 1, ?4)
-             ON CONFLICT (account, url) WHERE by_request = 1 DO UPDATE SET url = excluded.url
-             RETURNING position", &params![id.to_string(), account.to_string(), url, now.0], |row| {
-            row.get(0)
-        })
+    sql.one(
+        "INSERT INTO webhook_endpoints (id, account, url, by_request, events, description, enabled, created_at)
+         VALUES (?1, ?2, ?3, 1, '', '', 1, ?4) RETURNING position",
+        &params![id.to_string(), account.to_string(), url, now.0],
+        |row| row.get(0),
+    )
 }
 
 /// Whether an earlier event of the generation has still to be tried there for the first time.

@@ -5,7 +5,7 @@ use kinora_domain::{Generation, GenerationId, Progress, Source, Stage, Status, T
 
 use super::{
     generations::{self, Kept, add_to_account, append_event, enter_lane, refer},
-    ledger::{NewEntry, expire_due, grants, record},
+    ledger::{NewEntry, live_grants, record},
     outbox,
 };
 use crate::{
@@ -38,8 +38,8 @@ pub(crate) fn submit(
     if queued >= submission.queued_max {
         return Ok(Submitted::QueueFull(queued));
     }
-    expire_due(sql, account, now)?;
-    let lines = match ledger::hold(&grants(sql, account)?, submission.price, now) {
+    let grants = live_grants(sql, account, now)?;
+    let lines = match ledger::hold(&grants, submission.price, now) {
         Ok(lines) => lines,
         Err(insufficient) => return Ok(Submitted::Insufficient(insufficient)),
     };
@@ -57,7 +57,7 @@ pub(crate) fn submit(
     add_to_account(sql, account, 1, 0, kept.generation.held)?;
     enter_lane(sql, &kept)?;
     append_event(sql, &kept.generation, now)?;
-    outbox::announce(sql, &kept.generation, now, rings)?;
+    outbox::announce(sql, &kept, now, rings)?;
     if let Some(idempotency) = &submission.idempotency {
         remember(sql, submission, idempotency, now)?;
     }
@@ -192,5 +192,6 @@ fn keep(sql: &dyn Sql, submission: &Submission, held: kinora_domain::Split, now:
         claimable: true,
         lease_token: 0,
         has_media,
+        webhook_url: webhook_url.clone(),
     })
 }

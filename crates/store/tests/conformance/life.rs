@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use kinora_domain::{
-    AccountId, AspectRatio, AudioSetting, FailureCode, Feature, Generation, GenerationId, GenerationSpec,
-    IllegalTransition, Model, Origin, Phase, Progress, Seed, Source, Split, Stage, Status, StoredInput,
-    Workflow,
+    AccountId, AspectRatio, AudioSetting, Bucket, FailureCode, Feature, Generation, GenerationId,
+    GenerationSpec, IllegalTransition, Model, Origin, Phase, Progress, Seed, Source, Split, Stage, Status,
+    StoredInput, Workflow,
 };
 use kinora_store::{
     Canceled, Finished, Heartbeat, IDEMPOTENCY_LIFE_MS, LeaseKey, MediaRemoved, Outcome, StoreError,
@@ -628,4 +628,54 @@ async fn running(world: &World, account: AccountId) -> Run {
         id: claimed.generation.id,
         lease: claimed.lease,
     }
+}
+
+/// Whatever the contract lets a client make long; characters of four bytes where it takes them, and none that repeat, because
+/// databases compress what does.
+pub(crate) async fn the_longest_values_are_kept(world: Arc<World>) {
+    let wide = |count: usize| -> String {
+        (0..count)
+            .map(|_| char::from_u32(0x2_0000 + rand::random_range(0..0xA000)).unwrap())
+            .collect()
+    };
+    let ascii = |count: usize| -> String {
+        (0..count)
+            .map(|_| char::from(rand::random_range(b'!'..=b'~')))
+            .collect()
+    };
+    let account = world.account(&wide(100)).await;
+    world.grant(account, Bucket::Permanent, 1_000_000, None).await;
+    // Two that begin alike are two.
+    let urls = [1, 2].map(|n| {
+        let begin = "https://example.com/";
+        format!("{begin}{}{n}", ascii(8192 - begin.len() - 1))
+    });
+    for url in [&urls[0], &urls[1], &urls[0]] {
+        let submission = Submission {
+            spec: GenerationSpec {
+                prompt: Some(wide(5000)),
+                negative_prompt: Some(wide(500)),
+                ..spec(Workflow::Text { audio: None })
+            },
+            idempotency: idempotency(&ascii(200), &ascii(255), 1),
+            webhook_url: Some(url.clone()),
+            ..world.submission(account)
+        };
+        let made = world.submit(submission.clone()).await;
+        assert_eq!(world.generation(made.id).await.spec, submission.spec);
+        let again = world.try_submit(submission).await;
+        assert!(matches!(again, Submitted::Replayed(_)), "{again:?}");
+    }
+    let due = world
+        .store
+        .claim_deliveries(100, LEASE_MS, world.now())
+        .await
+        .unwrap();
+    let mut told: Vec<&str> = due.iter().map(|delivery| delivery.url.as_str()).collect();
+    told.sort_unstable();
+    let mut expected = [&urls[0], &urls[0], &urls[1]].map(String::as_str);
+    expected.sort_unstable();
+    assert_eq!(told, expected);
+    let endpoints: std::collections::HashSet<_> = due.iter().map(|delivery| delivery.endpoint).collect();
+    assert_eq!(endpoints.len(), 2, "one for each URL");
 }

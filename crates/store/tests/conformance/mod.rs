@@ -83,6 +83,7 @@ const SCENARIOS: &[(&str, Scenario)] = scenarios![
     webhooks::a_silent_endpoint_holds_up_nobody,
     webhooks::tests_and_replays,
     webhooks::old_deliveries_are_forgotten,
+    life::the_longest_values_are_kept,
 ];
 
 /// Runs everything against stores that `make` opens, each empty.
