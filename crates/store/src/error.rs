@@ -3,10 +3,12 @@
 //! A refusal that a caller must answer (a short balance, a full queue, a lost lease) is no error but a variant of
 //! that method's result. What is left here is an operator's business, or a bug.
 
-use std::{any::Any, error::Error, io, path::PathBuf};
+use std::{any::Any, error::Error, fmt, io, path::PathBuf, sync::Arc};
 
 use kinora_domain::{AccountId, BlobHash, GrantId, IllegalTransition, ledger::EntryType};
 use thiserror::Error;
+
+use crate::sql::{SEALED, SqlError, is_busy};
 
 /// An operation of the store that failed.
 #[derive(Debug, Error)]
@@ -56,6 +58,17 @@ pub enum StoreError {
         /// The latest version this program knows.
         known: i64,
     },
+    /// The installation moves away from the database, or to it, or has moved away.
+    #[error("the database {database} cannot be used: {relocation}")]
+    Relocated {
+        /// Its file, or its address without the password.
+        database: String,
+        /// How far it is.
+        relocation: Relocation,
+    },
+    /// The installation moves to another database while this store has it open: nothing is changed here any more.
+    #[error("{}", SEALED)]
+    Sealed,
     /// A statement failed.
     #[error("the database failed to {operation}")]
     Database {
@@ -128,6 +141,77 @@ impl StoreError {
         move |source| StoreError::Database {
             operation,
             source: source.into(),
+        }
+    }
+
+    /// Whether the database is not there for the moment, or has moved: the same may go well later, or elsewhere. False
+    /// where a commit may have been carried out.
+    pub fn is_absence(&self) -> bool {
+        match self {
+            StoreError::Relocated { .. } | StoreError::Sealed => true,
+            StoreError::Open { source, .. } | StoreError::Database { source, .. } => {
+                // A commit of SQLite's carries many transactions, which share its error.
+                let commit = source.downcast_ref::<Arc<rusqlite::Error>>();
+                source.downcast_ref().is_some_and(SqlError::is_absence)
+                    || commit.is_some_and(|error| is_busy(error))
+            }
+            StoreError::NameTaken(_)
+            | StoreError::UnknownAccount(_)
+            | StoreError::NotAGrant(_)
+            | StoreError::GrantReused(_)
+            | StoreError::TooLarge { .. }
+            | StoreError::Transition(_)
+            | StoreError::TooNew { .. }
+            | StoreError::Unsure { .. }
+            | StoreError::Panicked(_)
+            | StoreError::Closed
+            | StoreError::Blob { .. }
+            | StoreError::OpenBucket { .. }
+            | StoreError::Bucket { .. }
+            | StoreError::CorruptBlob { .. } => false,
+        }
+    }
+
+    /// Itself, or what it means where tables refuse every change.
+    pub(crate) fn or_sealed(self) -> StoreError {
+        match self.statement() {
+            Some(error) if error.is_seal() => StoreError::Sealed,
+            _ => self,
+        }
+    }
+
+    /// What a statement said.
+    pub(crate) fn statement(&self) -> Option<&SqlError> {
+        match self {
+            StoreError::Database { operation: _, source } => source.downcast_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// How far an installation has moved between two databases, as one of them says it of the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Relocation {
+    /// It moves there: rows can be read here, and are not changed any more.
+    Leaving(String),
+    /// It has moved there.
+    Left(String),
+    /// It comes from there, and is not whole yet.
+    Arriving(String),
+}
+
+impl fmt::Display for Relocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Relocation::Leaving(to) => write!(
+                f,
+                "its installation is being moved to {to}; `kinora migrate` ends that, or goes back on it"
+            ),
+            Relocation::Left(to) => write!(f, "its installation has moved to {to}; say so in data.database"),
+            Relocation::Arriving(from) => write!(
+                f,
+                "an installation is being moved to it from {from}, and is not whole yet; `kinora migrate` ends that"
+            ),
         }
     }
 }

@@ -25,6 +25,7 @@
 //!
 //! All that is written once, in `transactions`, over a connection of [`sqlite`], the embedded back end, or of
 //! [`postgres`], the one for many nodes; the suite in `tests/conformance` states what any back end must do.
+//! An installation moves from one to the other by [`moving`].
 //! Bytes are kept by [`blobs`]. No SQL is written anywhere else in the project, and nothing here knows HTTP.
 
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use kinora_domain::{
 use tokio::sync::{Notify, watch};
 
 pub mod blobs;
+pub mod moving;
 pub mod postgres;
 pub mod sqlite;
 
@@ -52,7 +54,7 @@ mod webhooks;
 
 pub use crash::{CrashHook, CrashPoint, TransactionName};
 pub use database::{Database, DatabaseNameError};
-pub use error::{DatabaseError, StoreError};
+pub use error::{DatabaseError, Relocation, StoreError};
 pub use webhooks::{
     Delivery, DeliveryStatus, DueDelivery, Endpoint, EndpointChange, Secrets, Try, TryOutcome, Verdict,
     Webhooks,

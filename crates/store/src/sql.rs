@@ -7,6 +7,7 @@
 use std::{borrow::Cow, ops::ControlFlow, str::FromStr};
 
 use kinora_domain::{Phase, Stage};
+use sqlx::postgres::PgDatabaseError;
 use thiserror::Error;
 
 /// A connection, inside a transaction where something is to be written.
@@ -59,8 +60,58 @@ pub(crate) enum SqlError {
     NoRow,
 }
 
+/// What the tables of an installation that moves away say to whoever writes to them; PostgreSQL says the code, too.
+pub(crate) const SEALED: &str = "what is here moves to another database, and is not changed any more";
+pub(crate) const SEALED_CODE: &str = "KN001";
+
+impl SqlError {
+    /// Whether the database is not there for the moment, or for nobody: nothing is wrong with what was asked of it.
+    pub(crate) fn is_absence(&self) -> bool {
+        match self {
+            SqlError::Sqlite(error) => is_busy(error),
+            SqlError::Postgres(
+                sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed,
+            )
+            | SqlError::Silent(_) => true,
+            // Connections broken off (08), too many of them (53300), a server that starts, stops or crashed (57P), a
+            // session that was ended for being idle (25P03).
+            SqlError::Postgres(_) => self.postgres_code().is_some_and(|code| {
+                code.starts_with("08") || code.starts_with("57P") || code == "53300" || code == "25P03"
+            }),
+            SqlError::Column { .. } | SqlError::NoRow => false,
+        }
+    }
+
+    /// Whether the tables refuse every change.
+    pub(crate) fn is_seal(&self) -> bool {
+        match self {
+            SqlError::Sqlite(rusqlite::Error::SqliteFailure(_, Some(message))) => message == SEALED,
+            _ => self.postgres_code() == Some(SEALED_CODE),
+        }
+    }
+
+    /// What PostgreSQL calls it.
+    pub(crate) fn postgres_code(&self) -> Option<&str> {
+        self.of_postgres().map(PgDatabaseError::code)
+    }
+
+    /// What PostgreSQL itself has said.
+    pub(crate) fn of_postgres(&self) -> Option<&PgDatabaseError> {
+        match self {
+            SqlError::Postgres(sqlx::Error::Database(error)) => error.try_downcast_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// Whether another process has kept a SQLite database locked for longer than anybody waits.
+pub(crate) fn is_busy(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+    matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked))
+}
+
 /// A value of a statement, or its type's NULL.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, PartialOrd)]
 pub(crate) enum Value<'a> {
     /// Every number that is counted, and every yes (1) and no (0).
     Int(Option<i64>),

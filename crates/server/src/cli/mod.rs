@@ -17,6 +17,7 @@ mod failure;
 mod generate;
 mod keys;
 mod mcp;
+mod migrate;
 mod models;
 mod openapi;
 mod print;
@@ -59,6 +60,8 @@ enum Verb {
     /// Credits: grant, show, entries.
     #[command(subcommand)]
     Credits(credits::Verb),
+    /// Move the installation to another database, while its servers run.
+    Migrate(migrate::Arguments),
     /// Check ffmpeg, the sandbox, the disk, the database and the ledger.
     Doctor(doctor::Arguments),
     /// Print the description of the API, an OpenAPI document.
@@ -119,6 +122,7 @@ pub fn run() -> ExitCode {
         Verb::Key(verb) => keys::run(&common, verb),
         Verb::Account(verb) => accounts::run(&common, verb),
         Verb::Credits(verb) => credits::run(&common, verb),
+        Verb::Migrate(arguments) => migrate::run(&common, arguments),
         Verb::Doctor(arguments) => doctor::run(&common, arguments),
         Verb::Openapi => openapi::run(),
     };

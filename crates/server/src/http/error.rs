@@ -39,6 +39,9 @@ pub struct Told {
     pub errors: Vec<FieldError>,
 }
 
+/// Seconds after which a database that cannot be reached is asked again. Restarts take less; clients that poll come by anyway.
+const ABSENCE_RETRY_S: u64 = 5;
+
 /// The codes a client can branch on.
 pub mod code {
     /// A member is malformed or out of its limits.
@@ -391,7 +394,17 @@ impl ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> ApiError {
-        ApiError::internal(chain(&error))
+        if !error.is_absence() {
+            return ApiError::internal(chain(&error));
+        }
+        let absence = ApiError::unavailable(
+            "The database cannot be reached, or is being moved; try again.",
+            ABSENCE_RETRY_S,
+        );
+        ApiError {
+            internal: Some(chain(&error)),
+            ..absence
+        }
     }
 }
 

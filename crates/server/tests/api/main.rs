@@ -20,6 +20,7 @@ mod hostile;
 mod keys;
 mod lifecycle;
 mod money;
+mod outage;
 mod pages;
 mod prompts;
 mod rules;

@@ -183,6 +183,15 @@ impl House {
             .block_on(async { self.client.get(url).send().await.unwrap().text().await.unwrap() })
     }
 
+    /// GET, how many bytes there are.
+    pub(crate) fn bytes(&self, url: &str) -> usize {
+        self.runtime.block_on(async {
+            let answer = self.client.get(url).send().await.unwrap();
+            let answer = answer.error_for_status().unwrap();
+            answer.bytes().await.unwrap().len()
+        })
+    }
+
     /// GET, below the API's base.
     pub(crate) fn get(&self, server: &Server, path: &str, key: &str) -> (u16, Value) {
         self.ask(Method::GET, &format!("{}/api/v1{path}", server.url), key, None)

@@ -12,7 +12,7 @@ use tokio::{runtime::Runtime, time::timeout};
 use crate::sql::{Columns, Dialect, EachRow, Result, Row, Sql, SqlError, Value};
 
 /// A connection and the thread's runtime that drives it.
-pub(super) struct Connection<'c> {
+pub(crate) struct Connection<'c> {
     pub(super) runtime: &'c Runtime,
     pub(super) connection: RefCell<&'c mut PgConnection>,
     pub(super) texts: &'c Texts,

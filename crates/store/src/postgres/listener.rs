@@ -18,13 +18,15 @@ use sqlx::{
 };
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::url::PostgresUrl;
 use crate::{
-    Result, StoreError,
+    Relocation, Result, StoreError,
     bells::{Bells, Rings},
+    moving::Departure,
 };
 
 /// How long what nobody told may go unnoticed.
-const LOOK_AROUND: Duration = Duration::from_secs(5);
+pub(crate) const LOOK_AROUND: Duration = Duration::from_secs(5);
 
 /// How long to wait before a connection is tried again.
 const RECONNECT: Duration = Duration::from_millis(250);
@@ -46,6 +48,9 @@ pub(super) struct Ears {
     /// One for each installation of a database.
     pub(super) channel: String,
     pub(super) bells: Arc<Bells>,
+    /// Told when the installation has moved away.
+    pub(super) departure: Arc<Departure>,
+    pub(super) database: PostgresUrl,
     pub(super) told: UnboundedReceiver<Rings>,
 }
 
@@ -77,6 +82,8 @@ impl Ears {
             options,
             channel,
             bells,
+            departure,
+            database,
             mut told,
         } = self;
         // One connection listens and one tells. Both are made anew when they break.
@@ -112,10 +119,13 @@ impl Ears {
                     }
                 }
                 _ = look_around.tick() => {
-                    // Grows with every transaction that writes anything anywhere in the server.
-                    let now = pool.fetch_one("SELECT pg_current_snapshot()::text").await;
-                    let now: Option<String> = now.ok().and_then(|row| row.try_get(0).ok());
+                    let now = glance(&pool).await.ok();
                     if now.is_none() || now != seen {
+                        if now.as_ref().is_some_and(|now| now.moves)
+                            && let Ok(Some(to)) = left_for(&pool).await
+                        {
+                            departure.hear(Relocation::Left(to), &database);
+                        }
                         bells.ring_all();
                     }
                     seen = now;
@@ -124,6 +134,33 @@ impl Ears {
         }
         listening.abort();
     }
+}
+
+/// What tells whether something has changed.
+#[derive(PartialEq, Eq)]
+struct Glance {
+    /// Grows with every transaction that writes anything anywhere in the server.
+    snapshot: String,
+    /// Whether something is said about the installation's moving.
+    moves: bool,
+}
+
+async fn glance(pool: &PgPool) -> sqlx::Result<Glance> {
+    let row = pool
+        .fetch_one("SELECT pg_current_snapshot()::text, to_regclass('relocation') IS NOT NULL")
+        .await?;
+    Ok(Glance {
+        snapshot: row.try_get(0)?,
+        moves: row.try_get(1)?,
+    })
+}
+
+/// Where the installation has gone, if it has.
+async fn left_for(pool: &PgPool) -> sqlx::Result<Option<String>> {
+    let row = pool
+        .fetch_optional("SELECT other FROM relocation WHERE state = 'left'")
+        .await?;
+    row.map(|row| row.try_get(0)).transpose()
 }
 
 /// Rings here what is told elsewhere, for ever.

@@ -12,24 +12,28 @@ mod url;
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     thread,
     time::Duration,
 };
 
-use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::{
     CrashHook, Result, StoreError, TransactionName,
     bells::{Bells, Rings},
+    moving::assert_at_rest,
     sql::Sql,
     transactions::Backend,
 };
+pub(crate) use listener::LOOK_AROUND;
 use listener::{Ears, Listener};
+pub(crate) use migrate::VERSION;
 use pool::Pool;
-use session::{Session, Shared};
+pub(crate) use session::Session;
+use session::Shared;
 pub use url::{PostgresUrl, PostgresUrlError};
 
 /// How a store is opened.
@@ -70,33 +74,15 @@ impl PostgresStore {
             patience_ms,
             crash,
         } = options;
-        let session_options = url
-            .options()
-            .clone()
-            .application_name("kinora")
-            .statement_cache_capacity(256)
-            // Nobody waits for a lock as long as for a statement, and no session keeps locks when its process is stopped.
-            .options([
-                ("lock_timeout", "30s"),
-                ("idle_in_transaction_session_timeout", "60s"),
-            ]);
-        let session_options = sqlx::ConnectOptions::disable_statement_logging(session_options);
-        let bells = Arc::new(Bells::default());
-        let (told, heard) = unbounded_channel();
-        let shared = Arc::new(Shared {
-            url: url.clone(),
-            options: session_options.clone(),
-            patience: Duration::from_millis(patience_ms),
-            bells: Arc::clone(&bells),
-            told,
-            crash,
-            is_dead: AtomicBool::new(false),
-        });
+        let (shared, heard) = shared(url, patience_ms, crash);
         let channel = format!("kinora.{}", schema(&shared)?);
+        let bells = Arc::clone(&shared.bells);
         let listener = Listener::start(Ears {
-            options: session_options,
+            options: shared.options.clone(),
             channel,
             bells: Arc::clone(&bells),
+            departure: Arc::clone(&shared.departure),
+            database: url.clone(),
             told: heard,
         })?;
         Ok(PostgresStore {
@@ -108,12 +94,64 @@ impl PostgresStore {
     }
 }
 
+/// What sessions share, and what they tell other processes.
+fn shared(
+    url: &PostgresUrl,
+    patience_ms: u64,
+    crash: Option<CrashHook>,
+) -> (Arc<Shared>, UnboundedReceiver<Rings>) {
+    let options = url
+        .options()
+        .clone()
+        .application_name("kinora")
+        .statement_cache_capacity(256)
+        // Nobody waits for a lock as long as for a statement, and no session keeps locks when its process is stopped.
+        .options([
+            ("lock_timeout", "30s"),
+            ("idle_in_transaction_session_timeout", "60s"),
+        ]);
+    let (told, heard) = unbounded_channel();
+    let shared = Shared {
+        url: url.clone(),
+        options: sqlx::ConnectOptions::disable_statement_logging(options),
+        patience: Duration::from_millis(patience_ms),
+        absent_since: Mutex::default(),
+        bells: Arc::default(),
+        departure: Arc::default(),
+        told,
+        crash,
+        is_dead: AtomicBool::new(false),
+    };
+    (Arc::new(shared), heard)
+}
+
+/// A session without a store around it, on tables that are up to date; and the schema they are in. Blocks.
+pub(crate) fn session(url: &PostgresUrl) -> Result<(Session, String)> {
+    let mut session = lone_session(url)?;
+    let schema = session.manage(|connection| migrate::migrate(connection, url))?;
+    Ok((session, schema))
+}
+
+/// The version of the tables at `url`; `None` where there are none. Blocks.
+pub(crate) fn version(url: &PostgresUrl) -> Result<Option<i64>> {
+    lone_session(url)?.manage(|connection| migrate::version(connection))
+}
+
+fn lone_session(url: &PostgresUrl) -> Result<Session> {
+    let (shared, _) = shared(url, PostgresOptions::default().patience_ms, None);
+    Session::new(shared)
+}
+
 /// Brings the tables up to date; the schema they are in. On a thread of its own: the caller's may drive a runtime.
 fn schema(shared: &Arc<Shared>) -> Result<String> {
     let shared = Arc::clone(shared);
     let migrated = thread::spawn(move || {
         let mut session = Session::new(Arc::clone(&shared))?;
-        session.manage(|connection| migrate::migrate(connection, &shared.url))
+        session.manage(|connection| {
+            let schema = migrate::migrate(connection, &shared.url)?;
+            assert_at_rest(connection, &shared.url)?;
+            Ok(schema)
+        })
     });
     migrated
         .join()
@@ -150,6 +188,7 @@ impl Backend for PostgresStore {
     }
 
     fn check(&self) -> Result<()> {
+        self.shared.departure.check()?;
         match self.shared.is_dead.load(Ordering::SeqCst) {
             true => Err(StoreError::Closed),
             false => Ok(()),

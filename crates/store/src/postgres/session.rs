@@ -8,7 +8,7 @@ use std::{
     cell::RefCell,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -17,7 +17,7 @@ use std::{
 
 use sqlx::{
     Connection as _, PgConnection,
-    postgres::{PgConnectOptions, PgDatabaseError, PgSeverity},
+    postgres::{PgConnectOptions, PgSeverity},
 };
 use tokio::{runtime::Runtime, sync::mpsc::UnboundedSender, time::timeout};
 
@@ -29,6 +29,7 @@ use crate::{
     CrashHook, CrashPoint, Result, StoreError, TransactionName,
     bells::{Bells, Rings},
     error::panic_message,
+    moving::Departure,
     sql::{Sql, SqlError},
 };
 
@@ -51,7 +52,11 @@ pub(super) struct Shared {
     pub(super) options: PgConnectOptions,
     /// How long a database that cannot be reached is waited for.
     pub(super) patience: Duration,
+    /// Since when it cannot be reached, as far as anybody has tried.
+    pub(super) absent_since: Mutex<Option<Instant>>,
     pub(super) bells: Arc<Bells>,
+    /// Told when the installation has moved away.
+    pub(super) departure: Arc<Departure>,
     /// To where other processes are told what has changed.
     pub(super) told: UnboundedSender<Rings>,
     pub(super) crash: Option<CrashHook>,
@@ -60,7 +65,7 @@ pub(super) struct Shared {
 }
 
 /// One connection and the thread that drives it.
-pub(super) struct Session {
+pub(crate) struct Session {
     shared: Arc<Shared>,
     runtime: Runtime,
     connection: Option<PgConnection>,
@@ -121,19 +126,20 @@ impl Session {
     }
 
     /// Runs statements that are no transaction of the store's.
-    pub(super) fn manage<T>(&mut self, work: impl Fn(&Connection<'_>) -> Result<T>) -> Result<T> {
+    pub(crate) fn manage<T>(&mut self, work: impl Fn(&Connection<'_>) -> Result<T>) -> Result<T> {
         self.persist(|session| session.try_read(SEARCH_PATIENCE, &work))
     }
 
     /// Tries until there is an answer, or it makes no sense any more.
     fn persist<T>(&mut self, attempt: impl Fn(&mut Session) -> Tried<T>) -> Result<T> {
-        let until = Instant::now() + self.shared.patience;
+        let until = self.shared.patient_until();
         let mut tries = 0;
         loop {
             if self.shared.is_dead.load(Ordering::SeqCst) {
                 self.connection = None;
                 return Err(StoreError::Closed);
             }
+            self.shared.departure.check()?;
             self.connect(until)?;
             let error = match attempt(self) {
                 Tried::Done(answer) => return answer,
@@ -168,12 +174,16 @@ impl Session {
             let error = match connected {
                 Ok(Ok(connection)) => {
                     self.connection = Some(connection);
+                    self.shared.is_there(true);
                     return Ok(());
                 }
                 Ok(Err(error)) => SqlError::from(error),
                 Err(_) => SqlError::Silent(CONNECT_PATIENCE.as_secs()),
             };
-            if !is_gone(&error) || Instant::now() >= until {
+            if error.is_absence() {
+                self.shared.is_there(false);
+            }
+            if !error.is_absence() || Instant::now() >= until {
                 return Err(StoreError::Open {
                     database: self.shared.url.to_string(),
                     source: error.into(),
@@ -204,6 +214,7 @@ impl Session {
         let value = match outcome {
             Ok(value) => value,
             Err(error) => {
+                let error = error.or_sealed();
                 let is_rolled_back = sql.run("ROLLBACK").is_ok();
                 if !is_rolled_back {
                     self.connection = None;
@@ -263,6 +274,22 @@ impl Session {
 }
 
 impl Shared {
+    /// Until when a call that is made now goes on trying. Once one has waited in vain, those that come after it do not
+    /// wait as long anew: each has its one try.
+    fn patient_until(&self) -> Instant {
+        let absent_since = *self.absent_since.lock().unwrap_or_else(PoisonError::into_inner);
+        absent_since.unwrap_or_else(Instant::now) + self.patience
+    }
+
+    /// Whether the database could be reached just now.
+    fn is_there(&self, is_there: bool) {
+        let mut absent_since = self.absent_since.lock().unwrap_or_else(PoisonError::into_inner);
+        match is_there {
+            true => *absent_since = None,
+            false => _ = absent_since.get_or_insert_with(Instant::now),
+        }
+    }
+
     fn dies_at(&self, point: CrashPoint) -> bool {
         let dies = self.crash.as_ref().is_some_and(|crash| crash(point));
         if dies {
@@ -282,50 +309,20 @@ fn again<T>(error: StoreError) -> Tried<T> {
 
 /// Whether the connection is gone, with all that was not committed.
 fn is_lost(error: &StoreError) -> bool {
-    statement_error(error).is_some_and(is_gone)
+    error.statement().is_some_and(SqlError::is_absence)
 }
 
 /// Whether the database took a transaction back because of another one: a deadlock, a lock waited for in vain.
 fn is_in_the_way(error: &StoreError) -> bool {
-    let code = statement_error(error).and_then(code);
+    let code = error.statement().and_then(SqlError::postgres_code);
     code.is_some_and(|code| code.starts_with("40") || code == "55P03")
-}
-
-fn statement_error(error: &StoreError) -> Option<&SqlError> {
-    match error {
-        StoreError::Database { operation: _, source } => source.downcast_ref(),
-        _ => None,
-    }
-}
-
-fn is_gone(error: &SqlError) -> bool {
-    let SqlError::Postgres(postgres) = error else {
-        return matches!(error, SqlError::Silent(_));
-    };
-    match postgres {
-        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
-        // Connections broken off (08), too many of them (53300), a server that starts, stops or crashed (57P), a session
-        // that was ended for being idle (25P03).
-        _ => code(error).is_some_and(|code| {
-            code.starts_with("08") || code.starts_with("57P") || code == "53300" || code == "25P03"
-        }),
-    }
 }
 
 /// Whether the database says that a commit has failed. Everything else leaves that open.
 fn is_refusal(error: &SqlError) -> bool {
-    database_error(error).is_some_and(|error| error.severity() == PgSeverity::Error)
-}
-
-fn code(error: &SqlError) -> Option<&str> {
-    database_error(error).map(PgDatabaseError::code)
-}
-
-fn database_error(error: &SqlError) -> Option<&PgDatabaseError> {
-    match error {
-        SqlError::Postgres(sqlx::Error::Database(error)) => error.try_downcast_ref(),
-        _ => None,
-    }
+    error
+        .of_postgres()
+        .is_some_and(|error| error.severity() == PgSeverity::Error)
 }
 
 /// Longer with every try, and never the same for two that are in each other's way.
@@ -340,7 +337,7 @@ struct Chain<'e>(&'e StoreError);
 impl std::fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.0)?;
-        match statement_error(self.0) {
+        match self.0.statement() {
             Some(source) => write!(f, ": {source}"),
             None => Ok(()),
         }

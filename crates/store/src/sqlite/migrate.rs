@@ -16,8 +16,29 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0003_attempt_notes.sql"),
 ];
 
+/// The version that this program brings a database to.
+pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// The version of the database in a file; `None` where there is none yet.
+pub(crate) fn version_of(path: &Path) -> Result<Option<i64>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let look = || -> rusqlite::Result<i64> {
+        version(&Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_ONLY,
+        )?)
+    };
+    let found = look().map_err(|source| StoreError::Open {
+        database: path.display().to_string(),
+        source: source.into(),
+    })?;
+    Ok((found > 0).then_some(found))
+}
+
 /// A connection that may write, to a database that is up to date.
-pub(super) fn open(path: &Path, busy_timeout_ms: u32) -> Result<Connection> {
+pub(crate) fn open(path: &Path, busy_timeout_ms: u32) -> Result<Connection> {
     let failed = |source| StoreError::Open {
         database: path.display().to_string(),
         source,
@@ -27,13 +48,11 @@ pub(super) fn open(path: &Path, busy_timeout_ms: u32) -> Result<Connection> {
     }
     let mut connection = connect(path, busy_timeout_ms).map_err(|source| failed(source.into()))?;
     let found = version(&connection).map_err(|source| failed(source.into()))?;
-    let known = MIGRATIONS.len() as i64;
-    if found > known {
-        let database = path.display().to_string();
+    if found > VERSION {
         return Err(StoreError::TooNew {
-            database,
+            database: path.display().to_string(),
             found,
-            known,
+            known: VERSION,
         });
     }
     for (index, migration) in MIGRATIONS.iter().enumerate() {
@@ -82,7 +101,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/er/kinora.db");
         let connection = open(&path, 1000).unwrap();
-        assert_eq!(version(&connection).unwrap(), MIGRATIONS.len() as i64);
+        assert_eq!(version(&connection).unwrap(), VERSION);
         drop(open(&path, 1000).unwrap());
         connection.pragma_update(None, "user_version", 999).unwrap();
         assert!(matches!(

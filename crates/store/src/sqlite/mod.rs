@@ -8,16 +8,24 @@ mod migrate;
 mod readers;
 mod writer;
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use crate::{
     CrashHook, Result, StoreError, TransactionName,
     bells::{Bells, Rings},
+    moving::{Departure, assert_at_rest},
     sql::Sql,
     transactions::Backend,
 };
+pub(crate) use migrate::{VERSION, open as connect, version_of as version};
 use readers::Readers;
-use writer::Writer;
+use writer::{Writer, WriterThread};
+
+/// How long another process's commit may go unnoticed.
+pub(crate) const OTHERS_POLL: Duration = Duration::from_millis(200);
+
+/// How long another process may keep the database locked before a write fails.
+pub(crate) const BUSY_TIMEOUT_MS: u32 = 10_000;
 
 /// How a store is opened.
 #[derive(Clone)]
@@ -34,7 +42,7 @@ impl Default for SqliteOptions {
     fn default() -> SqliteOptions {
         SqliteOptions {
             readers: 8,
-            busy_timeout_ms: 10_000,
+            busy_timeout_ms: BUSY_TIMEOUT_MS,
             crash: None,
         }
     }
@@ -45,6 +53,7 @@ pub struct SqliteStore {
     // Dropped first, so that the last word is the writer's: it folds the log into the file as it closes.
     readers: Arc<Readers>,
     bells: Arc<Bells>,
+    departure: Arc<Departure>,
     writer: Writer,
 }
 
@@ -57,13 +66,22 @@ impl SqliteStore {
             busy_timeout_ms,
             crash,
         } = options;
-        let connection = migrate::open(path, busy_timeout_ms)?;
+        let connection = connect(path, busy_timeout_ms)?;
+        assert_at_rest(&connection, &path.display())?;
         let readers = Arc::new(Readers::open(path, readers, busy_timeout_ms)?);
         let bells = Arc::new(Bells::default());
-        let writer = Writer::start(connection, Arc::clone(&bells), crash)?;
+        let departure = Arc::new(Departure::default());
+        let writer = Writer::start(WriterThread {
+            connection,
+            database: path.to_owned(),
+            bells: Arc::clone(&bells),
+            departure: Arc::clone(&departure),
+            crash,
+        })?;
         Ok(SqliteStore {
             readers,
             bells,
+            departure,
             writer,
         })
     }
@@ -84,6 +102,7 @@ impl Backend for SqliteStore {
         T: Send + 'static,
         F: Fn(&dyn Sql) -> Result<T> + Send + 'static,
     {
+        self.departure.check()?;
         self.readers.read(|connection| question(connection))
     }
 
@@ -93,6 +112,7 @@ impl Backend for SqliteStore {
         T: Send + 'static,
         F: Fn(&dyn Sql) -> Result<T> + Send + 'static,
     {
+        self.departure.check()?;
         let readers = Arc::clone(&self.readers);
         let answer = tokio::task::spawn_blocking(move || {
             readers.read(|connection| {
@@ -114,6 +134,7 @@ impl Backend for SqliteStore {
     }
 
     fn check(&self) -> Result<()> {
+        self.departure.check()?;
         match self.writer.is_alive() {
             true => Ok(()),
             false => Err(StoreError::Closed),

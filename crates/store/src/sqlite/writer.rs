@@ -6,29 +6,28 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread::{self, JoinHandle},
-    time::Duration,
 };
 
 use rusqlite::{Connection, config::DbConfig};
 use tokio::sync::oneshot;
 
+use super::OTHERS_POLL;
 use crate::{
     CrashHook, CrashPoint, Result, StoreError, TransactionName,
     bells::{Bells, Rings},
     error::panic_message,
+    moving::Departure,
     sql::Sql,
 };
 
 /// The most transactions of one commit: enough to make the fsync cheap, few enough to keep the first from waiting.
 const BATCH_MAX: usize = 256;
-
-/// How long another process's commit may go unnoticed.
-const OTHERS_POLL: Duration = Duration::from_millis(200);
 
 /// The writing end of a store. Dropping it finishes everything that waits.
 pub(super) struct Writer {
@@ -38,23 +37,12 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread, which owns `connection` from now on.
-    pub(super) fn start(
-        connection: Connection,
-        bells: Arc<Bells>,
-        crash: Option<CrashHook>,
-    ) -> Result<Writer> {
+    /// Starts the thread.
+    pub(super) fn start(writing: WriterThread) -> Result<Writer> {
         let (jobs, waiting) = channel();
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || {
-                WriterThread {
-                    connection,
-                    bells,
-                    crash,
-                }
-                .run(&waiting);
-            })
+            .spawn(move || writing.run(&waiting))
             .map_err(StoreError::database("start its writer"))?;
         Ok(Writer {
             jobs: Some(jobs),
@@ -134,7 +122,9 @@ where
         // Nothing of the work outlives a panic: its rows are rolled back and its rings are dropped.
         let outcome = catch_unwind(AssertUnwindSafe(|| (self.work)(connection, rings)))
             .unwrap_or_else(|panic| Err(StoreError::Panicked(panic_message(panic.as_ref()))));
-        self.outcome.insert(outcome).is_ok()
+        self.outcome
+            .insert(outcome.map_err(StoreError::or_sealed))
+            .is_ok()
     }
 
     fn fail(&mut self, error: StoreError) {
@@ -147,10 +137,15 @@ where
     }
 }
 
-struct WriterThread {
-    connection: Connection,
-    bells: Arc<Bells>,
-    crash: Option<CrashHook>,
+/// What the thread works with.
+pub(super) struct WriterThread {
+    pub(super) connection: Connection,
+    /// The file, for messages.
+    pub(super) database: PathBuf,
+    pub(super) bells: Arc<Bells>,
+    /// Told when the installation has moved away.
+    pub(super) departure: Arc<Departure>,
+    pub(super) crash: Option<CrashHook>,
 }
 
 /// The test's process has died; the thread ends at once.
@@ -169,6 +164,7 @@ impl WriterThread {
             let now = self.data_version();
             if now != data_version {
                 data_version = now;
+                self.departure.look(&self.connection, &self.database.display());
                 self.bells.ring_all();
             }
             let Some(first) = first else { continue };

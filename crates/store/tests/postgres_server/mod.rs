@@ -85,14 +85,20 @@ impl Server {
 
     /// Ends the server as a loss of power would, and starts it on what is left on disk.
     pub(crate) fn crash_and_restart(&mut self) -> Result<(), String> {
+        self.crash();
+        self.run()
+    }
+
+    /// Ends the server as a loss of power would.
+    pub(crate) fn crash(&mut self) {
         if let Some((child, mut pipe)) = self.process.take() {
             let _ = pipe.write_all(b"keep\n");
             end(child, pipe);
         }
-        self.run()
     }
 
-    fn run(&mut self) -> Result<(), String> {
+    /// Starts it on what is left on disk.
+    pub(crate) fn run(&mut self) -> Result<(), String> {
         let log = fs::File::create(self.folder.join("log")).map_err(|error| format!("no log: {error}"))?;
         let settings = [
             "listen_addresses=".to_owned(),
