@@ -47,7 +47,7 @@ const INVARIANTS: &[Invariant] = &[
             SELECT e.generation, format('grant %s is off by %s', l.grant_id, sum(l.amount))
             FROM ledger_entries e JOIN ledger_lines l ON l.entry = e.position
             WHERE e.type IN ('hold', 'release')
-              AND EXISTS (SELECT 1 FROM ledger_entries r WHERE r.generation = e.generation AND r.type = 'release')
+              AND e.generation IN (SELECT generation FROM ledger_entries WHERE type = 'release')
             GROUP BY e.generation, l.grant_id HAVING sum(l.amount) <> 0",
     },
     Invariant {
