@@ -55,6 +55,14 @@ test("everything at once", async () => {
   assert.deepEqual(readdirSync(folder).filter((name) => name.endsWith(".mp4") || name.endsWith(".part")), ["ball.mp4"]);
 });
 
+test("what cannot be saved is not paid for", async () => {
+  const before = await client.credits();
+  for (const [save, expected] of [[join(folder, "nowhere", "ball.mp4"), /ENOENT/], [folder, /is a folder/]]) {
+    await assert.rejects(client.generate({ prompt: "a red ball", ...SHORT }, { save }), expected);
+  }
+  assert.deepEqual(await client.credits(), before);
+});
+
 test("uploads", async () => {
   const first = await openAsBlob(picture("first.png"));
   const last = new File([readFileSync(picture("last.png", "orange"))], "last.png");

@@ -58,6 +58,15 @@ def test_everything_at_once(client: Kinora, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_cannot_be_saved_is_not_paid_for(client: Kinora, tmp_path: Path) -> None:
+    before = client.credits()
+    for save, expected in [(tmp_path / "nowhere" / "ball.mp4", FileNotFoundError), (tmp_path, IsADirectoryError)]:
+        with pytest.raises(expected):
+            client.generate(prompt="a red ball", save=save, **SHORT)
+    assert client.credits() == before
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_uploads(client: Kinora, media: Path) -> None:
     first, last = media / "first.png", media / "last.png"
     video = client.generate(prompt="from here to there", files={"image_url": first, "end_image_url": last}, **SHORT)

@@ -142,12 +142,13 @@ export class Kinora {
    */
   async generate(request: CreateGeneration, options: GenerateOptions = {}): Promise<GeneratedVideo> {
     const { save, signal } = options;
+    if (save !== undefined) await tryToSave(save);
     const { id } = await this.create(request, options);
     try {
       const generation = await this.wait(id, options);
       const video = generation.data?.video;
       if (!video) throw new GenerationFailed(generation);
-      if (save !== undefined) await this.save(generation, save);
+      if (save !== undefined) await this.save(generation, save, signal);
       return { generation, url: video.url, path: save ?? null };
     } catch (error) {
       // The abort is what the caller has to hear of, whatever becomes of this.
@@ -208,7 +209,7 @@ export class Kinora {
       import("node:stream"),
     ]);
     const answer = await this.download(generation, signal);
-    const part = `${path}.${crypto.randomUUID()}.part`;
+    const part = partOf(path);
     try {
       let received = 0;
       const counted = async function* (body: AsyncIterable<Uint8Array>) {
@@ -545,4 +546,16 @@ function pause(ms: number, signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) stop();
     signal?.addEventListener("abort", stop, { once: true });
   });
+}
+
+const partOf = (path: string): string => `${path}.${crypto.randomUUID()}.part`;
+
+/** Finds out before a video is paid for that it could not be saved. */
+async function tryToSave(path: string): Promise<void> {
+  const { rm, stat, writeFile } = await import("node:fs/promises");
+  const found = await stat(path).catch(() => null);
+  if (found?.isDirectory()) throw new Error(`${path} is a folder; the name of a file is taken`);
+  const part = partOf(path);
+  await writeFile(part, "");
+  await rm(part);
 }

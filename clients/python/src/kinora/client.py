@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -114,8 +115,11 @@ class Kinora:
         """Makes a video: creates it, waits for its end, saves it.
 
         The members of the request are those of the API. Ctrl-C cancels the generation. Raises `GenerationFailed`, its
-        `GenerationCanceled`, `WaitTimeout`, or what `create` raises.
+        `GenerationCanceled`, `WaitTimeout`, or what `create` raises; and `OSError` before anything is created, where
+        nothing can be saved at `save`.
         """
+        if save is not None:
+            _try_to_save(Path(save))
         created = self.create(files=files, idempotency_key=idempotency_key, **request)
         with _Cancels(self, created["id"]):
             generation = self.wait(created["id"], on_progress=on_progress, timeout=timeout)
@@ -363,6 +367,13 @@ class Kinora:
         if generation["status"] != "COMPLETED":
             raise GenerationFailed(generation)
         return generation
+
+
+def _try_to_save(path: Path) -> None:
+    """Finds out before a video is paid for that it could not be saved."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    tempfile.TemporaryFile(dir=path.parent).close()
 
 
 class _Cancels:
