@@ -1,11 +1,10 @@
 //! Any server that speaks the OpenAI shape of videos, `/v1/videos`: vLLM-Omni, SGLang-Diffusion, another Kinora.
 //!
 //! Such a server runs one model and does not say what it can do, so the operator does: [`VideosApiOptions`] becomes the
-//! offer. A request is a multipart form ([`form`]) with the frame or clip it starts from as a file, so that nothing of ours
+//! offer. A request is a multipart form with the frame or clip it starts from as a file, so that nothing of ours
 //! must be reachable. What a server does not know in a form it passes over.
 
 mod answer;
-mod form;
 
 use std::{fs, ops::ControlFlow, path::Path, time::Duration};
 
@@ -17,7 +16,10 @@ use kinora_media::{
     fetch::{FetchError, Fetcher},
     sniff::Format,
 };
-use reqwest::{Method, header};
+use reqwest::{
+    Method,
+    multipart::{Form, Part},
+};
 
 use crate::{
     ClipSink, Engine, EngineError, EngineProgress, Halt, Inputs, Made, OpenUpstreamError, Secret,
@@ -27,7 +29,6 @@ use crate::{
         task::{Done, Look, NotSubmitted, RESULT_BYTES_MAX, Service, carry},
     },
 };
-use form::Form;
 
 /// A server of videos.
 pub struct VideosApi {
@@ -143,28 +144,28 @@ impl Service for Server {
         let VideosApiOptions { model, fps, .. } = &self.options;
         let FrameSize { width, height } = self.size(inputs.size);
         let seconds = inputs.duration_ms.div_ceil(1000);
-        let mut form = Form::default();
+        let mut form = Form::new();
         if !model.is_empty() {
-            form.text("model", model);
+            form = form.text("model", model.clone());
         }
         // Every server requires a prompt; a picture alone has nothing to say.
-        form.text("prompt", spec.prompt.as_deref().unwrap_or_default());
+        form = form.text("prompt", spec.prompt.clone().unwrap_or_default());
         if let Some(negative_prompt) = &spec.negative_prompt {
-            form.text("negative_prompt", negative_prompt);
+            form = form.text("negative_prompt", negative_prompt.clone());
         }
-        form.text("seconds", &seconds.to_string());
-        form.text("size", &format!("{width}x{height}"));
-        form.text("seed", &inputs.seed.get().to_string());
+        form = form.text("seconds", seconds.to_string());
+        form = form.text("size", format!("{width}x{height}"));
+        form = form.text("seed", inputs.seed.get().to_string());
         if let Some(fps) = fps {
             // Wan models make 4n + 1 frames.
             let num_frames = (seconds * u64::from(*fps)).next_multiple_of(4) + 1;
-            form.text("fps", &fps.to_string());
-            form.text("num_frames", &num_frames.to_string());
+            form = form.text("fps", fps.to_string());
+            form = form.text("num_frames", num_frames.to_string());
         }
         match &spec.workflow {
             Workflow::Image { .. } => {
                 let picture = media::jpeg(inputs, media::of(inputs, Member::Image)?)?;
-                form.file("input_reference", "first.jpg", "image/jpeg", &picture);
+                form = form.part("input_reference", file("first.jpg", "image/jpeg", picture));
             }
             Workflow::Edit { .. } => {
                 let clip = media::of(inputs, Member::Video)?;
@@ -176,7 +177,7 @@ impl Service for Server {
                     _ => ("clip.mp4", "video/mp4"),
                 };
                 let bytes = fs::read(&clip.path).map_err(unread)?;
-                form.file("input_reference", name, media_type, &bytes);
+                form = form.part("input_reference", file(name, media_type, bytes));
             }
             Workflow::Text { .. } => {}
             Workflow::FirstLast { .. } | Workflow::Continuation { .. } | Workflow::Reference { .. } => {
@@ -193,12 +194,7 @@ impl Service for Server {
     }
 
     async fn submit(&self, form: Form) -> Result<String, NotSubmitted> {
-        let (content_type, body) = form.finish();
-        let request = self
-            .caller
-            .request(Method::POST, "v1/videos")?
-            .header(header::CONTENT_TYPE, content_type)
-            .body(body);
+        let request = self.caller.request(Method::POST, "v1/videos")?.multipart(form);
         answer::submitted(&self.caller.ask(request).await?, self.caller.key())
     }
 
@@ -252,4 +248,12 @@ impl Server {
         });
         nearest.unwrap_or(wanted)
     }
+}
+
+/// A file of a form.
+fn file(name: &'static str, media_type: &'static str, bytes: Vec<u8>) -> Part {
+    Part::bytes(bytes)
+        .file_name(name)
+        .mime_str(media_type)
+        .expect("the media types of this file are ones")
 }

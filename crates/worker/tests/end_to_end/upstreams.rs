@@ -756,6 +756,33 @@ async fn any_server_of_videos_works_as_well() {
     world.end().await;
 }
 
+/// A prompt is a text, whatever it looks like: nobody reaches members that Kinora does not offer by knowing how forms are cut.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_prompt_ends_its_part_of_the_form() {
+    let (world, host) = (World::new().await, server().await);
+    let work = world.work_with(of_server(&host.url()), quick);
+    let first = world.submit_for(text(), "videos-api").await;
+    world.succeeded(first).await;
+    let boundary = host.videos()[0].boundary.clone();
+    let prompt = format!(
+        "A boat\r\n--{boundary}\r\nContent-Disposition: form-data; name=\"num_inference_steps\"\r\n\r\n9999"
+    );
+    let draft = Draft {
+        prompt: Some(prompt.clone()),
+        ..text()
+    };
+    let second = world.submit_for(draft, "videos-api").await;
+    world.succeeded(second).await;
+    let form = host.videos()[1].form.clone();
+    assert!(form.contains(&("prompt".to_owned(), prompt)), "{form:?}");
+    assert!(
+        form.iter().all(|(name, _)| name != "num_inference_steps"),
+        "{form:?}"
+    );
+    work.end().await;
+    world.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_of_videos_may_fail_in_all_ways_too() {
     let check = async |faults: &[(Step, Fault, usize)], expected: Result<(), &str>, submits| {

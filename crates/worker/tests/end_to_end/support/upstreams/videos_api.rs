@@ -11,6 +11,8 @@ use super::{Asked, Emulated, Reply, Script, Step};
 pub(crate) struct Video {
     /// The form's texts by name, and its files as `name: media type, bytes`.
     pub(crate) form: Vec<(String, String)>,
+    /// What stood between the parts.
+    pub(crate) boundary: String,
     looks: u32,
     pub(crate) is_deleted: bool,
 }
@@ -60,6 +62,7 @@ impl VideosApi {
         let mut videos = self.videos.lock().unwrap();
         videos.push(Video {
             form,
+            boundary: boundary.to_owned(),
             looks: 0,
             is_deleted: false,
         });
