@@ -173,7 +173,7 @@ async fn failures_and_cancels_are_told_to_who_asked() {
     assert_eq!(receiver.seen().len(), 1, "the rest was not asked for");
 }
 
-/// A long prompt does not fit; the rest does.
+/// A long prompt does not fit; the rest does. Nor does it fit where the result says which prompt was used.
 #[tokio::test]
 async fn payloads_stay_small() {
     let house = house().await;
@@ -182,14 +182,21 @@ async fn payloads_stay_small() {
     let body = json!({"prompt": prompt, "duration": 2, "resolution": "720p", "seed": 3, "webhook_url": receiver.url});
     let created = house.post(CREATE, &body).await;
     assert_eq!(created.status, 202, "{}", created.body);
-    let seen = receiver.wait_for(1).await;
-    assert!(seen[0].body.len() <= 20_000);
-    let prediction = &seen[0].json["prediction"];
-    assert_eq!(prediction["input_truncated"], json!(true));
-    assert_eq!(
-        (&prediction["input"]["prompt"], &prediction["input"]["seed"]),
-        (&Value::Null, &json!(3))
-    );
+    let told = receiver.wait_for(3).await;
+    for seen in &told {
+        let event = seen.text("type");
+        assert!(seen.body.len() <= 20_000, "{event} has {} bytes", seen.body.len());
+        let prediction = &seen.json["prediction"];
+        assert_eq!(prediction["input_truncated"], json!(true), "{event}");
+        assert_eq!(
+            (&prediction["input"]["prompt"], &prediction["input"]["seed"]),
+            (&Value::Null, &json!(3)),
+            "{event}"
+        );
+    }
+    let data = &told[2].json["prediction"]["data"];
+    assert_eq!(data["actual_prompt"], Value::Null);
+    assert!(data["video"]["url"].is_string(), "{data}");
 }
 
 #[tokio::test]

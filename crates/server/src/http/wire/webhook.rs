@@ -409,8 +409,7 @@ impl Prediction {
 
     /// Leaves out the next of what may be long; false when nothing is left to leave out.
     fn shorten(&mut self) -> bool {
-        const LONG: [&str; 9] = [
-            "prompt",
+        const LONG: [&str; 8] = [
             "reference_image_urls",
             "video_refs",
             "image_url",
@@ -421,7 +420,10 @@ impl Prediction {
             "negative_prompt",
         ];
         self.input_truncated = Some(true);
-        LONG.iter().any(|name| self.input.shift_remove(*name).is_some())
+        // The prompt that was used is as long as the one that was sent: what is too long for one place is so for both.
+        let used = self.data.as_mut().and_then(|data| data.actual_prompt.take());
+        let sent = self.input.shift_remove("prompt");
+        used.is_some() || sent.is_some() || LONG.iter().any(|name| self.input.shift_remove(*name).is_some())
     }
 }
 
