@@ -229,18 +229,17 @@ fn output(save_to: Option<String>) -> Result<Option<Output>, Refused> {
 async fn finish(client: &Client, generation: Value, output: Option<Output>) -> Result<Done, Refused> {
     let mut facts = facts_of(&generation)?;
     let video = &generation["data"]["video"];
-    let mut text = format!("{} ", ending(&generation));
+    let mut text = format!("{} {}", ending(&generation), held(&generation));
     if let Some(output) = output {
         let (part, length) = (output.part(), video["file_size"].as_u64());
         client.download(member(video, "url")?, length, &part).await?;
         let path = output.keep()?;
         let path = path.canonicalize().unwrap_or(path);
-        text += &format!("Saved to {}. ", path.display());
+        text += &format!(" Saved to {}.", path.display());
         facts["path"] = path.display().to_string().into();
     } else if let Some(url) = video["url"].as_str() {
-        text += &format!("It can be read for a while at {url} ");
+        text += &format!(" It can be read for a while at {url}");
     }
-    text += &held(&generation);
     Ok(Done { text, facts })
 }
 
