@@ -1,5 +1,5 @@
 // Speaks to the API: one function a call, errors as ApiError, streams that come back by themselves.
-import { key, signOut } from "./session";
+import { key, UNKNOWN_KEY, signOut } from "./session";
 import { ENDED, type ErrorBody, type Event, type FieldError, type Generation, type Page } from "./wire";
 
 export class ApiError extends Error {
@@ -50,7 +50,7 @@ async function send(path: string, { method, body, headers, signal }: Call): Prom
   const unreadable = { code: "UNREADABLE", message: `The server answered ${answer.status}.` };
   const problem: Omit<ErrorBody, "error"> = await answer.json().catch(() => unreadable);
   // A key that has been revoked must not look like a page that does nothing.
-  if (answer.status === 401 && key.value === sent) signOut();
+  if (answer.status === 401 && key.value === sent) signOut(UNKNOWN_KEY);
   throw new ApiError(answer.status, problem.code, problem.message, problem.errors ?? []);
 }
 

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { useCell } from "./cell";
 import { number } from "./format";
 import { hrefOf, route, type Route } from "./route";
-import { key, signInWithLink } from "./session";
+import { ended, key, signInWithLink } from "./session";
 import { credits, load, ownKey, reset, said } from "./state";
 import { Brand, ThemeButton } from "./ui/bar";
 import { Icon, type IconName } from "./ui/icons";
@@ -38,6 +38,7 @@ const PLACES: { to: Route; icon: IconName; label: string }[] = [
 
 export function App() {
   const secret = useCell(key);
+  const why = useCell(ended);
   const [asked, setAsked] = useState(false);
   const [refused, setRefused] = useState<string | null>(null);
 
@@ -58,7 +59,7 @@ export function App() {
   }, []);
 
   if (!asked) return null;
-  return secret === "" ? <SignIn problem={refused} /> : <Home key={secret} />;
+  return secret === "" ? <SignIn problem={refused ?? why} /> : <Home key={secret} />;
 }
 
 function Home() {

@@ -5,16 +5,22 @@
 import { Cell } from "./cell";
 
 const PLACE = "kinora-key";
+export const UNKNOWN_KEY = "The server does not know this key, or it has been revoked.";
 
 /** The API key of this visit; empty where nobody is signed in. */
 export const key = new Cell(localStorage.getItem(PLACE) ?? sessionStorage.getItem(PLACE) ?? "");
 
+/** Why the last visit ended, where nobody asked for that. */
+export const ended = new Cell<string | null>(null);
+
 export function signIn(secret: string, remember: boolean): void {
+  ended.set(null);
   (remember ? localStorage : sessionStorage).setItem(PLACE, secret);
   key.set(secret);
 }
 
-export function signOut(): void {
+export function signOut(why: string | null = null): void {
+  ended.set(why);
   localStorage.removeItem(PLACE);
   sessionStorage.removeItem(PLACE);
   key.set("");
@@ -27,7 +33,7 @@ export async function check(secret: string): Promise<string | null> {
   try {
     const answer = await fetch("/api/v1/credits", { headers: { authorization: `Bearer ${secret}` }, cache: "no-store" });
     if (answer.ok) return null;
-    if (answer.status === 401) return "The server does not know this key, or it has been revoked.";
+    if (answer.status === 401) return UNKNOWN_KEY;
     return `The server answered ${answer.status}.`;
   } catch {
     return "The server cannot be reached. Is it still running?";

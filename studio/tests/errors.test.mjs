@@ -45,6 +45,25 @@ test("what the server refuses stands at the field it names", async () => {
   await page.context().close();
 });
 
+test("settings that were wrong are opened, and stay open when they are right", async () => {
+  const page = await house.open();
+  await page.getByRole("textbox", { name: "Prompt" }).fill("A boat");
+  const settings = page.getByText("More settings");
+  const seed = page.getByLabel("Seed");
+  await settings.click();
+  await seed.fill("seven");
+  await settings.click();
+  assert.equal(await seed.isVisible(), false);
+  await send(page);
+  assert.match(await faultOf(seed), /seven/);
+  await until("the seed has the focus", () => seed.evaluate((element) => element === document.activeElement));
+  await seed.fill("7");
+  await page.locator(".price b").waitFor();
+  assert.equal(await page.locator(".fault").count(), 0);
+  assert.equal(await seed.evaluate((element) => element === document.activeElement && element.checkVisibility()), true);
+  await page.context().close();
+});
+
 test("a clip that is too long to be continued is said before it is sent", async () => {
   const page = await house.open();
   await pick(page, "A clip, continued");

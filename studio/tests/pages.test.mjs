@@ -143,6 +143,17 @@ for (const [look, options] of Object.entries(LOOKS)) {
   });
 }
 
+test("the smallest phones need not scroll sideways", async () => {
+  for (const path of ["/studio", "/studio#/gallery", "/studio#/keys", "/docs"]) {
+    const page = await house.open(path, { viewport: { width: 320, height: 640 }, isMobile: true, hasTouch: true });
+    await page.getByRole("heading", { level: 1 }).waitFor();
+    await page.locator(".balance, #create_generation").first().waitFor();
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    assert.ok(wide <= 0, `${path} is ${wide} pixels wider than the screen`);
+    await page.context().close();
+  }
+});
+
 test("the audit finds what is wrong", async () => {
   const page = await house.open("/studio");
   await page.getByRole("textbox", { name: "Prompt" }).waitFor();

@@ -51,6 +51,7 @@ test("a key that the server no longer knows leads to the form", async () => {
   await page.evaluate(() => localStorage.setItem("kinora-key", "kinora_revoked"));
   await page.reload();
   await page.getByRole("heading", { name: "Sign in" }).waitFor();
+  assert.match(await page.getByRole("alert").textContent(), /does not know this key/, "and says why");
   await page.context().close();
 });
 

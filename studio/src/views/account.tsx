@@ -148,7 +148,7 @@ function ThisKey() {
           files that were kept for trying again.
         </p>
       </div>
-      <button type="button" class="plain" onClick={() => void forgetAll().then(signOut)}>
+      <button type="button" class="plain" onClick={() => void forgetAll().then(() => signOut())}>
         Sign out
       </button>
     </section>

@@ -10,6 +10,7 @@ import { Choices, FaultText, Field, Switch, faultOf } from "../ui/field";
 import { focusFault } from "../ui/form";
 import { Icon } from "../ui/icons";
 import { MediumSlot } from "../ui/medium";
+import { More } from "../ui/more";
 import { References } from "../ui/references";
 import { FEATURES, NEGATIVE_PROMPT_MAX, PROMPT_MAX, type AspectRatio, type Feature, type FieldError, type Limits } from "../wire";
 import { CodeDialog } from "./code";
@@ -250,10 +251,7 @@ function Sound({ draft, limits, faults }: Part) {
         : null;
   if (barred !== null) return draft.sound === null ? null : <p class="notice">{barred}</p>;
   return (
-    <details class="more" open={draft.sound !== null || faultOf(faults, "audio_url") !== undefined}>
-      <summary>
-        <Icon name="sound" /> Sound
-      </summary>
+    <More wanted={draft.sound !== null || faultOf(faults, "audio_url") !== undefined} summary={<><Icon name="sound" /> Sound</>}>
       <MediumSlot
         field="audio_url"
         kind="audio"
@@ -263,7 +261,7 @@ function Sound({ draft, limits, faults }: Part) {
         onChange={(sound) => edit({ sound }, ["audio_url"])}
         fault={faultOf(faults, "audio_url")}
       />
-    </details>
+    </More>
   );
 }
 
@@ -307,7 +305,7 @@ function Prompt({ draft, faults }: { draft: Draft; faults: FieldError[] }) {
 function Settings({ draft, limits, faults }: Part) {
   const fault = (field: string) => faultOf(faults, field);
   const several = draft.feature === "edit-video" && draft.n > 1;
-  const open = ["negative_prompt", "seed", "enable_prompt_expansion", "audio_setting", "n"].some((field) => fault(field) !== undefined);
+  const faulty = ["negative_prompt", "seed", "enable_prompt_expansion", "audio_setting", "n"].some((field) => fault(field) !== undefined);
   return (
     <>
       <Aspect draft={draft} limits={limits} fault={fault("aspect_ratio")} />
@@ -337,10 +335,7 @@ function Settings({ draft, limits, faults }: Part) {
         />
       )}
       {(draft.feature === "text-image" || draft.feature === "frames") && <Sound draft={draft} limits={limits} faults={faults} />}
-      <details class="more" open={open || undefined}>
-        <summary>
-          <Icon name="sliders" /> More settings
-        </summary>
+      <More wanted={faulty} summary={<><Icon name="sliders" /> More settings</>}>
         <div class="more-body">
           <Seed draft={draft} fault={fault("seed")} />
           <Negative draft={draft} fault={fault("negative_prompt")} barred={several} />
@@ -374,7 +369,7 @@ function Settings({ draft, limits, faults }: Part) {
             </>
           )}
         </div>
-      </details>
+      </More>
     </>
   );
 }

@@ -4,27 +4,39 @@ use super::Asset;
 
 pub(super) const ASSETS: &[Asset] = &[
     Asset {
-        path: "assets/code-D4pJ-jyz.js",
-        content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"d6273352c2e33a36\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/code-D4pJ-jyz.js"),
+        path: "assets/code-Cn0YqIrR.css",
+        content_type: "text/css; charset=utf-8",
+        etag: "W/\"4459274068d1b68e\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/code-Cn0YqIrR.css"),
         gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/code-D4pJ-jyz.js.gz"
+            "../../../../../studio/dist/assets/code-Cn0YqIrR.css.gz"
         )),
         brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/code-D4pJ-jyz.js.br"
+            "../../../../../studio/dist/assets/code-Cn0YqIrR.css.br"
         )),
     },
     Asset {
-        path: "assets/code-DW8r7TlW.css",
-        content_type: "text/css; charset=utf-8",
-        etag: "W/\"533dd785a0f70cbf\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/code-DW8r7TlW.css"),
+        path: "assets/code-Dn1knEa1.js",
+        content_type: "text/javascript; charset=utf-8",
+        etag: "W/\"05daed82191f811a\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/code-Dn1knEa1.js"),
         gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/code-DW8r7TlW.css.gz"
+            "../../../../../studio/dist/assets/code-Dn1knEa1.js.gz"
         )),
         brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/code-DW8r7TlW.css.br"
+            "../../../../../studio/dist/assets/code-Dn1knEa1.js.br"
+        )),
+    },
+    Asset {
+        path: "assets/docs-DQ7X1-PO.js",
+        content_type: "text/javascript; charset=utf-8",
+        etag: "W/\"73ddd50a858bcd23\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/docs-DQ7X1-PO.js"),
+        gzip: Some(include_bytes!(
+            "../../../../../studio/dist/assets/docs-DQ7X1-PO.js.gz"
+        )),
+        brotli: Some(include_bytes!(
+            "../../../../../studio/dist/assets/docs-DQ7X1-PO.js.br"
         )),
     },
     Asset {
@@ -40,18 +52,6 @@ pub(super) const ASSETS: &[Asset] = &[
         )),
     },
     Asset {
-        path: "assets/docs-rkl4kTH5.js",
-        content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"4902b870dc818b55\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/docs-rkl4kTH5.js"),
-        gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/docs-rkl4kTH5.js.gz"
-        )),
-        brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/docs-rkl4kTH5.js.br"
-        )),
-    },
-    Asset {
         path: "assets/icon-OUy7wU_H.svg",
         content_type: "image/svg+xml",
         etag: "W/\"47b9b407d74c4163\"",
@@ -64,33 +64,33 @@ pub(super) const ASSETS: &[Asset] = &[
         )),
     },
     Asset {
-        path: "assets/studio-CVhjIeEO.js",
-        content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"ad10b500335fb203\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/studio-CVhjIeEO.js"),
+        path: "assets/studio-9mN6DSLN.css",
+        content_type: "text/css; charset=utf-8",
+        etag: "W/\"398e37d1705a8128\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/studio-9mN6DSLN.css"),
         gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/studio-CVhjIeEO.js.gz"
+            "../../../../../studio/dist/assets/studio-9mN6DSLN.css.gz"
         )),
         brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/studio-CVhjIeEO.js.br"
+            "../../../../../studio/dist/assets/studio-9mN6DSLN.css.br"
         )),
     },
     Asset {
-        path: "assets/studio-DmwRbItE.css",
-        content_type: "text/css; charset=utf-8",
-        etag: "W/\"9e23bfb72b9184f0\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/studio-DmwRbItE.css"),
+        path: "assets/studio-BCLbagPJ.js",
+        content_type: "text/javascript; charset=utf-8",
+        etag: "W/\"d8a8fab78404e9e4\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/studio-BCLbagPJ.js"),
         gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/studio-DmwRbItE.css.gz"
+            "../../../../../studio/dist/assets/studio-BCLbagPJ.js.gz"
         )),
         brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/studio-DmwRbItE.css.br"
+            "../../../../../studio/dist/assets/studio-BCLbagPJ.js.br"
         )),
     },
     Asset {
         path: "docs.html",
         content_type: "text/html; charset=utf-8",
-        etag: "W/\"24b4c2f9fe3dc366\"",
+        etag: "W/\"c6a4fbcc59c2cf92\"",
         plain: include_bytes!("../../../../../studio/dist/docs.html"),
         gzip: Some(include_bytes!("../../../../../studio/dist/docs.html.gz")),
         brotli: Some(include_bytes!("../../../../../studio/dist/docs.html.br")),
@@ -98,7 +98,7 @@ pub(super) const ASSETS: &[Asset] = &[
     Asset {
         path: "studio.html",
         content_type: "text/html; charset=utf-8",
-        etag: "W/\"ea7214002402ab39\"",
+        etag: "W/\"d9779735ec2fa196\"",
         plain: include_bytes!("../../../../../studio/dist/studio.html"),
         gzip: Some(include_bytes!("../../../../../studio/dist/studio.html.gz")),
         brotli: Some(include_bytes!("../../../../../studio/dist/studio.html.br")),
