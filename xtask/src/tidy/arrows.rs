@@ -55,6 +55,13 @@ const HOUSE: &[Room] = &[
         reason: MODEL,
     },
     Room {
+        name: "hub",
+        uses: &[],
+        never: SERVICE,
+        number: "2",
+        reason: "who fetches a checkpoint knows neither accounts nor what the checkpoint is for",
+    },
+    Room {
         name: "engine",
         uses: &["domain", "media", "wan"],
         never: &[],
@@ -70,7 +77,7 @@ const HOUSE: &[Room] = &[
     },
     Room {
         name: "server",
-        uses: &["domain", "store", "media", "engine", "worker"],
+        uses: &["domain", "store", "media", "engine", "worker", "hub"],
         never: &["wan", "tensor"],
         number: "3",
         reason: "no request touches a tensor: the server reaches models through the engine only",

@@ -58,8 +58,9 @@ const BANS: &[Ban] = &[
         within: &["crates/"],
         except: &[
             "crates/server/src/http/",
-            // These two ask other servers, and must understand what those answer.
+            // These ask other servers, and must understand what those answer.
             "crates/media/src/fetch",
+            "crates/hub/",
             "crates/server/src/cli/",
         ],
         tests: Tests::Free,
