@@ -5,8 +5,8 @@
 //! it does not write the clip: sizes, frame rate, sound and the container are the business of whoever holds the
 //! other end of [`ClipSink`].
 //!
-//! In reading order: the trait here · [`inputs`]: what an engine is given · [`clip`]: what it gives back · [`error`]: how
-//! it fails · [`notebook`]: what one attempt leaves for the next · [`publish`]: how others get to see inputs
+//! In reading order: the trait here · [`inputs`]: what an engine is given · [`clip`]: what it gives back · [`cost`]: what
+//! it has taken · [`error`]: how it fails · [`notebook`]: what one attempt leaves for the next · [`publish`]: how others get to see inputs
 //!
 //! The engines: [`wan_engine`]: our own · [`dashscope`], [`videos_api`]: others work, and [`upstream`] is what these
 //! share · [`test_pattern`]: the one that needs no weights · [`prompt`]: prompts expanded and cut into shots, for all.
@@ -16,6 +16,7 @@ use std::ops::ControlFlow;
 use kinora_domain::{GenerationSpec, Offer, Stage, Warning};
 
 pub mod clip;
+pub mod cost;
 pub mod dashscope;
 pub mod error;
 pub mod inputs;
@@ -28,6 +29,7 @@ pub mod videos_api;
 pub mod wan_engine;
 
 pub use clip::{ClipSink, FrameFormat, SinkError};
+pub use cost::{Cost, StageCost};
 pub use dashscope::{DashScope, DashScopeOptions};
 pub use error::EngineError;
 pub use inputs::{InputMedium, Inputs, Part};
@@ -38,7 +40,7 @@ pub use publish::{PublishError, Publisher};
 pub use test_pattern::{Fault, FaultKind, TestPattern, TestPatternOptions};
 pub use upstream::{OpenUpstreamError, Secret};
 pub use videos_api::{VideosApi, VideosApiOptions};
-pub use wan_engine::{OpenCheckpointError, WanEngine, WanOptions};
+pub use wan_engine::{OpenCheckpointError, Quality, WanEngine, WanOptions};
 
 /// Turns a spec and its inputs into a clip. Knows nothing of accounts, credits or HTTP.
 pub trait Engine: Send {
@@ -95,4 +97,6 @@ pub struct Made {
     pub actual_prompt: Option<String>,
     /// What it did differently from what was asked.
     pub warnings: Vec<Warning>,
+    /// What it has taken here; nothing where others did the work.
+    pub cost: Cost,
 }

@@ -34,12 +34,15 @@ use crate::{
     webhooks::{Sender, SenderParts, TRY_TIMEOUT},
 };
 
+mod checkpoint;
 mod data_dir;
 mod engines;
 pub mod first_start;
 mod listener;
+mod memory;
 mod server;
 
+pub use checkpoint::{Located, NotHere, locate};
 pub use data_dir::{DataDir, DataDirError, ServerLock};
 pub use engines::{Engines, OpenEnginesError, open_engines, wan_options};
 pub use first_start::FreshKey;

@@ -14,7 +14,7 @@ use std::{
 };
 
 use kinora_domain::{Credits, PriceTable};
-use kinora_engine::{DashScopeOptions, ExpertName, LoraOptions, VideosApiOptions};
+use kinora_engine::{DashScopeOptions, ExpertName, LoraOptions, Quality, VideosApiOptions};
 use kinora_media::{compose::Preset, fetch::AllowedHosts, sandbox::SandboxPolicy};
 use kinora_store::Database;
 use tracing_subscriber::filter::LevelFilter;
@@ -22,12 +22,14 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::{http::rate::RateSettings, webhooks::WebhookTargets};
 
 mod blobs;
+mod hub;
 mod layers;
 mod prompt;
 mod reader;
 mod upstreams;
 
 pub use blobs::BlobsConfig;
+pub use hub::HubConfig;
 use layers::Layers;
 pub use layers::{ConfigError, Flag};
 pub use prompt::PromptConfig;
@@ -65,6 +67,8 @@ pub struct Config {
     pub webhooks: WebhooksConfig,
     /// Which engine runs here, and how.
     pub engine: EngineConfig,
+    /// Where checkpoints come from, and lie.
+    pub hub: HubConfig,
     /// The hosted models, where there is a key for them.
     pub dashscope: Option<UpstreamConfig<DashScopeOptions>>,
     /// A server of videos, where there is one.
@@ -182,7 +186,7 @@ pub struct WebhooksConfig {
 pub struct EngineConfig {
     /// Which one.
     pub name: EngineName,
-    /// The folder or transformer of a checkpoint; none for the one that is part of the program.
+    /// The folder or transformer of a checkpoint, or what it is called on the Hub; none for the one that is part of the program.
     pub checkpoint: Option<PathBuf>,
     /// Changes to merge into its transformers.
     pub loras: Vec<LoraOptions>,
@@ -194,7 +198,9 @@ pub struct EngineConfig {
     pub steps: Option<usize>,
     /// How far it leans towards the prompt.
     pub guidance: Option<f32>,
-    /// How far a step may be off that is carried over instead of computed.
+    /// What may be left out.
+    pub quality: Quality,
+    /// How far a step may be off that is carried over instead of computed; none leaves it to the quality.
     pub step_cache: Option<f32>,
     /// Pixels of a frame that the model makes.
     pub pixels: Option<usize>,
@@ -268,6 +274,7 @@ impl Config {
         Config {
             server: ServerConfig::read(reader),
             blobs: BlobsConfig::read(reader, environment, data.orphan_grace_ms),
+            hub: HubConfig::read(environment, &data.dir),
             data,
             first_start: FirstStartConfig {
                 subscription: Credits(reader.number("first_start.subscription_credits", 0..=CREDITS_MAX)),
@@ -433,13 +440,14 @@ fn allow_hosts(reader: &mut Reader, key: &'static str) -> AllowedHosts {
 impl EngineConfig {
     fn read(reader: &mut Reader) -> EngineConfig {
         let names = EngineName::ALL.map(|name| format!("{:?}", name.as_str()));
+        let qualities = Quality::ALL.map(|quality| format!("{:?}", quality.as_str()));
         EngineConfig {
             name: reader.text("engine.name", &names.join(", "), |text| {
                 EngineName::ALL.into_iter().find(|name| name.as_str() == text)
             }),
             checkpoint: reader.text(
                 "engine.checkpoint",
-                "the folder or transformer of a checkpoint, or nothing",
+                "the folder or transformer of a checkpoint, its name on the Hub, or nothing",
                 |text| optional(text, |text| Some(PathBuf::from(text))),
             ),
             loras: reader.list(
@@ -455,6 +463,9 @@ impl EngineConfig {
                 optional(text, |text| {
                     text.parse().ok().filter(|scale| (1.0..=30.0).contains(scale))
                 })
+            }),
+            quality: reader.text("engine.quality", &qualities.join(", "), |text| {
+                Quality::ALL.into_iter().find(|quality| quality.as_str() == text)
             }),
             step_cache: reader.text(
                 "engine.step_cache",

@@ -1,5 +1,7 @@
 //! Where a generation is: told to its caller before every block, who may answer stop.
 
+use crate::lora::ExpertName;
+
 /// What a generation is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -39,4 +41,6 @@ pub struct Progress {
     pub steps: usize,
     /// The share of the stage that is done, 0…1.
     pub fraction: f32,
+    /// Which of two transformers is at work, while one is.
+    pub expert: Option<ExpertName>,
 }

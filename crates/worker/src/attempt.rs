@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kinora_domain::{ClipLengths, GenerationSpec, OfferId, Stage, Warning};
-use kinora_engine::{Brief, Inputs, Publisher};
+use kinora_engine::{Brief, Cost, Inputs, Publisher};
 use kinora_media::{Toolbox, compose::Preset, fetch::Fetcher};
 
 use crate::{
@@ -52,6 +52,8 @@ pub(crate) struct Product {
     pub(crate) warnings: Vec<Warning>,
     /// What the price depends on.
     pub(crate) lengths: ClipLengths,
+    /// What it has taken.
+    pub(crate) cost: Cost,
 }
 
 /// Makes what the spec says:
@@ -135,5 +137,6 @@ pub(crate) async fn attempt(
         actual_prompt: made.actual_prompt.or(expanded),
         warnings: warning.into_iter().chain(made.warnings).collect(),
         lengths,
+        cost: made.cost,
     })
 }

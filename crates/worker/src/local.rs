@@ -8,7 +8,7 @@ use std::{
 };
 
 use kinora_domain::{BlobHash, GenerationSpec, Member, Origin, Source, StoredInput, Warning};
-use kinora_engine::Publisher;
+use kinora_engine::{Cost, Publisher};
 use kinora_media::{MediaProblem, Toolbox, compose::Preset, fetch::Fetcher, inspect};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
@@ -51,6 +51,8 @@ pub struct LocalResult {
     pub actual_prompt: Option<String>,
     /// What was done differently from what was asked.
     pub warnings: Vec<Warning>,
+    /// What the engine has taken for it.
+    pub cost: Cost,
 }
 
 /// Why nothing was made.
@@ -172,6 +174,7 @@ pub async fn generate(
         actual_prompt,
         warnings,
         lengths: _,
+        cost,
     } = product;
     let clips = clips
         .into_iter()
@@ -181,6 +184,7 @@ pub async fn generate(
         clips: clips.collect::<Result<_, _>>()?,
         actual_prompt,
         warnings,
+        cost,
     })
 }
 

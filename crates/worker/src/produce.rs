@@ -6,7 +6,7 @@ use std::{
 };
 
 use kinora_domain::{FrameSize, GenerationSpec, OUTPUT_FPS, Seed, Stage, Warning};
-use kinora_engine::{ClipSink, Engine, FrameFormat, Halt, Inputs, Made, SinkError};
+use kinora_engine::{ClipSink, Cost, Engine, FrameFormat, Halt, Inputs, Made, SinkError};
 use kinora_media::{
     MediaFailure, MediaProblem, compose,
     compose::{ClipOptions, EncodedClip, Encoder, Preset},
@@ -58,6 +58,7 @@ pub(crate) struct Produced {
     pub(crate) clips: Vec<MadeClip>,
     pub(crate) actual_prompt: Option<String>,
     pub(crate) warnings: Vec<Warning>,
+    pub(crate) cost: Cost,
 }
 
 /// Makes the clips one after the other, from consecutive seeds.
@@ -66,11 +67,13 @@ pub(crate) fn produce(engine: &mut dyn Engine, order: &Order) -> Result<Produced
         clips: Vec::new(),
         actual_prompt: None,
         warnings: Vec::new(),
+        cost: Cost::default(),
     };
     for index in 0..order.spec.n {
         let (clip, made, warnings) = one(engine, order, index)?;
         produced.clips.push(clip);
         produced.actual_prompt = produced.actual_prompt.or(made.actual_prompt);
+        produced.cost.add(made.cost);
         for warning in made.warnings.into_iter().chain(warnings) {
             if !produced.warnings.contains(&warning) {
                 produced.warnings.push(warning);

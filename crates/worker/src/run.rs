@@ -362,6 +362,7 @@ impl Shared {
             actual_prompt,
             mut warnings,
             lengths,
+            cost: _,
         } = product;
         warnings.extend(self.not_the_first(generation));
         let mut artifacts = Vec::with_capacity(clips.len());

@@ -25,7 +25,7 @@ use kinora_domain::{GenerationSpec, OUTPUT_FPS, Offer, Stage};
 use kinora_media::frames::Fit;
 
 use crate::{
-    Engine, EngineError, EngineProgress, Halt, Made,
+    Cost, Engine, EngineError, EngineProgress, Halt, Made,
     clip::{ClipSink, FrameFormat},
     inputs::Inputs,
 };
@@ -152,6 +152,7 @@ impl Engine for TestPattern {
         Ok(Made {
             actual_prompt: spec.prompt.clone(),
             warnings: Vec::new(),
+            cost: Cost::default(),
         })
     }
 }

@@ -25,7 +25,7 @@ use kinora_media::fetch::FetchError;
 use tracing::{info, warn};
 
 use super::http::{CallError, Caller};
-use crate::{ClipSink, EngineError, EngineProgress, Halt, Inputs, Made, NoteError};
+use crate::{ClipSink, Cost, EngineError, EngineProgress, Halt, Inputs, Made, NoteError};
 
 /// The largest result that is copied: fifteen seconds at 1080p take a tenth of it.
 pub(crate) const RESULT_BYTES_MAX: u64 = 512 << 20;
@@ -145,6 +145,7 @@ pub(crate) fn carry<S: Service>(
     Ok(Made {
         actual_prompt: done.actual_prompt.or(sent_prompt),
         warnings: Vec::new(),
+        cost: Cost::default(),
     })
 }
 

@@ -45,6 +45,16 @@ pub(super) fn describe(name: &str, pipeline: &Pipeline, options: &WanOptions) ->
             .to_owned(),
         ),
         ("weights", format!("{:.1} MB", weights_bytes as f64 / 1e6)),
+        (
+            "in memory",
+            if pipeline.keeps_all() {
+                "all parts"
+            } else {
+                "one part at a time: all of them are more than engine.memory_mib"
+            }
+            .to_owned(),
+        ),
+        ("quality", quality(options)),
     ]);
     let timesteps = match options.timesteps.is_empty() {
         true => &defaults.timesteps,
@@ -64,6 +74,17 @@ pub(super) fn describe(name: &str, pipeline: &Pipeline, options: &WanOptions) ->
         );
     }
     facts
+}
+
+/// The tier, and what is left out.
+fn quality(options: &WanOptions) -> String {
+    let tier = options.quality.as_str();
+    match options.step_cache() {
+        None => format!("{tier}: every step is computed"),
+        Some(threshold) => {
+            format!("{tier}: steps within {threshold} of the last one are carried over (step_cache)")
+        }
+    }
 }
 
 fn lora(options: &LoraOptions) -> String {

@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::VecDeque, ops::ControlFlow};
 use kinora_domain::{FrameSize, GenerationSpec, Member, OUTPUT_FPS, Warning, Workflow};
 use kinora_media::frames::Fit;
 use kinora_wan::{
-    Capabilities, Conditioning, FrameRgb, Guidance, Noise, Pipeline, Request, Sampling, StepCache,
+    Capabilities, Conditioning, FrameRgb, Guidance, Noise, Outcome, Pipeline, Request, Sampling, StepCache,
     capabilities::Family,
     request::{Mask, VaceControl},
 };
@@ -21,6 +21,7 @@ use super::{
 use crate::{
     EngineError, EngineProgress, Halt, Made,
     clip::{ClipSink, FrameFormat, SinkError},
+    cost::CostMeter,
     inputs::Inputs,
     prompt::shots::{self, Shot},
 };
@@ -32,6 +33,7 @@ pub(super) struct Film<'a> {
     spec: &'a GenerationSpec,
     inputs: &'a Inputs,
     warnings: Vec<Warning>,
+    meter: CostMeter,
 }
 
 /// Who takes the frames, and who hears how far they are.
@@ -93,6 +95,7 @@ impl<'a> Film<'a> {
             spec,
             inputs,
             warnings: Vec::new(),
+            meter: CostMeter::start(),
         }
     }
 
@@ -128,6 +131,7 @@ impl<'a> Film<'a> {
         Ok(Made {
             actual_prompt,
             warnings: self.warnings,
+            cost: self.meter.finish(),
         })
     }
 
@@ -392,9 +396,13 @@ impl<'a> Film<'a> {
             }
             before.push_back(frame);
         };
-        let mut tell = |progress| match unshown.borrow().is_some() {
-            true => ControlFlow::Break(()),
-            false => observe(told::progress(progress, at)).map_break(drop),
+        let meter = &mut self.meter;
+        let mut tell = |progress: kinora_wan::Progress| {
+            meter.at(told::stage(&progress), progress.step);
+            match unshown.borrow().is_some() {
+                true => ControlFlow::Break(()),
+                false => observe(told::progress(progress, at)).map_break(drop),
+            }
         };
         let preview = wants_previews.then_some(&mut preview as &mut dyn FnMut(FrameRgb));
         let made = self
@@ -403,7 +411,14 @@ impl<'a> Film<'a> {
         if let Some(error) = unshown.into_inner() {
             return Err(error.into());
         }
-        let warnings = made.map_err(told::error)?.warnings;
+        self.meter.end();
+        let Outcome {
+            warnings,
+            cached_steps,
+            latents: _,
+            known_frames: _,
+        } = made.map_err(told::error)?;
+        self.meter.spared(cached_steps);
         self.note(warnings.into_iter().map(told::of_model).collect());
         Ok(())
     }
@@ -533,7 +548,7 @@ impl Plan {
                 // What was distilled has learnt what guidance does.
                 (None, false) => Guidance::off(),
             },
-            step_cache: options.step_cache.map(|threshold| StepCache { threshold }),
+            step_cache: options.step_cache().map(|threshold| StepCache { threshold }),
             prompt: spec.prompt.clone().unwrap_or_default(),
             negative_prompt: negative_prompt.unwrap_or_else(|| defaults.negative_prompt.clone()),
         }

@@ -1,14 +1,15 @@
 //! Our own engine: a spec and its inputs to a request for [`kinora_wan`], and its frames to the clip.
 //!
 //! In reading order: the engine here · [`offer`]: what a checkpoint can do, published, and refused before anything is queued where it
-//! cannot · [`film`]: one clip, from its plan to its last frame · [`segments`]: in how many runs a long one is made · [`footage`]: the
-//! inputs as frames · [`timeline`]: a clip that goes on · [`told`]: what is said about it.
+//! cannot · [`film`]: one clip, from its plan to its last frame · [`segments`]: in how many runs a long one is made · [`quality`]: what may
+//! be left out · [`footage`]: the inputs as frames · [`timeline`]: a clip that goes on · [`told`]: what is said about it.
 
 mod describe;
 mod embedded;
 mod film;
 mod footage;
 mod offer;
+mod quality;
 mod segments;
 mod timeline;
 mod told;
@@ -25,6 +26,7 @@ use kinora_wan::{Files, LoadError, LoadOptions, LoraOptions, Pipeline};
 use thiserror::Error;
 
 use self::film::Film;
+pub use self::quality::Quality;
 use crate::{Engine, EngineError, EngineProgress, Halt, Made, clip::ClipSink, inputs::Inputs};
 
 /// The Wan models, run here.
@@ -39,6 +41,8 @@ pub struct WanEngine {
 pub struct WanOptions {
     /// Its folder, or its transformer with the rest beside it; none for wan-mini, which is part of the program.
     pub checkpoint: Option<PathBuf>,
+    /// What it is called where neither it nor its path says so.
+    pub name: Option<String>,
     /// Changes to merge into its transformers.
     pub loras: Vec<LoraOptions>,
     /// The timesteps to walk, before shifting, where a LoRA or the checkpoint was distilled to a few; empty for its own.
@@ -49,7 +53,9 @@ pub struct WanOptions {
     pub steps: Option<usize>,
     /// How far to lean towards the prompt; 1 is not at all.
     pub guidance: Option<f32>,
-    /// How far a step's velocity may be off where it is carried over instead of computed; `None` computes every step.
+    /// What may be left out.
+    pub quality: Quality,
+    /// How far a step's velocity may be off where it is carried over instead of computed; `None` leaves it to the quality.
     pub step_cache: Option<f32>,
     /// Pixels of a frame that the model makes.
     pub area: Option<usize>,
@@ -75,7 +81,7 @@ impl WanEngine {
         let pipeline = Pipeline::open(&files, load)?;
         let capabilities = pipeline.capabilities();
         let folder = options.checkpoint.as_deref().and_then(named_by);
-        let named = capabilities.name.clone();
+        let named = capabilities.name.clone().or_else(|| options.name.clone());
         let name = named.or_else(|| folder.map(|name| name.to_string_lossy().into_owned()));
         Ok(WanEngine {
             offer: offer::offer(name.as_deref().unwrap_or("wan"), capabilities),
@@ -97,6 +103,13 @@ impl WanEngine {
     /// Reads all its weights, and refuses numbers that are not finite.
     pub fn check_numbers(&self) -> Result<(), OpenCheckpointError> {
         Ok(self.pipeline.check_numbers()?)
+    }
+}
+
+impl WanOptions {
+    /// The threshold of step caching: the one that was set, else the quality's.
+    pub fn step_cache(&self) -> Option<f32> {
+        self.step_cache.or(self.quality.step_cache())
     }
 }
 

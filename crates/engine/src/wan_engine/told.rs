@@ -43,6 +43,20 @@ pub(super) fn progress(progress: kinora_wan::Progress, (index, count): (usize, u
     }
 }
 
+/// What a run is doing, for who counts what it takes.
+pub(super) fn stage(progress: &kinora_wan::Progress) -> &'static str {
+    use kinora_wan::{ExpertName as E, Stage as S};
+    match (progress.stage, progress.expert) {
+        (S::Load, _) => "loading",
+        (S::EncodeText, _) => "text encoder",
+        (S::EncodeFrames, _) => "VAE, encoding",
+        (S::Denoise, None) => "transformer",
+        (S::Denoise, Some(E::HighNoise)) => "transformer, high noise",
+        (S::Denoise, Some(E::LowNoise)) => "transformer, low noise",
+        (S::Decode, _) => "VAE, decoding",
+    }
+}
+
 /// One warning.
 pub(super) fn warning(code: &str, message: String) -> Warning {
     Warning {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     compose::{self, DataDir, DataDirError},
-    config::{BlobsConfig, Config, DataConfig},
+    config::{BlobsConfig, Config, DataConfig, EngineName},
 };
 
 #[derive(Debug, Args)]
@@ -80,7 +80,11 @@ fn look_at_engine(config: &Config) -> Finding {
         Ok(engines) => {
             let offers = engines.catalog.offers().iter();
             let names: Vec<String> = offers.map(|offer| offer.id.to_string()).collect();
-            good("engine", names.join(", "))
+            let quality = match config.engine.name {
+                EngineName::Wan => format!("; quality {}", config.engine.quality.as_str()),
+                EngineName::TestPattern | EngineName::None => String::new(),
+            };
+            good("engine", format!("{}{quality}", names.join(", ")))
         }
         Err(error) => bad("engine", chain(&error)),
     }

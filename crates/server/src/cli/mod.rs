@@ -48,7 +48,7 @@ enum Verb {
     Generate(Box<generate::Arguments>),
     /// Offer a server's abilities as tools of the Model Context Protocol.
     Mcp(mcp::Arguments),
-    /// Checkpoints: list, show, check.
+    /// Checkpoints: list, show, check, pull, remove.
     #[command(subcommand)]
     Models(models::Verb),
     /// API keys: create, list, revoke.

@@ -30,7 +30,11 @@ impl<const N: usize> Table<N> {
                 .unwrap_or(0)
         });
         let numeric: [bool; N] = std::array::from_fn(|i| {
-            self.rows.len() > 1 && self.rows[1..].iter().all(|row| is_number(&row[i]))
+            let mut cells = self.rows[1..]
+                .iter()
+                .map(|row| &row[i])
+                .filter(|cell| !cell.is_empty());
+            cells.clone().count() > 0 && cells.all(|cell| is_number(cell))
         });
         let mut text = String::new();
         for row in &self.rows {
@@ -52,7 +56,8 @@ impl<const N: usize> Table<N> {
 }
 
 fn is_number(cell: &str) -> bool {
-    cell.parse::<i64>().is_ok()
+    let is_digit = |c: char| c.is_ascii_digit() || "-.".contains(c);
+    cell.chars().all(is_digit) && cell.parse::<f64>().is_ok()
 }
 
 #[cfg(test)]
@@ -63,10 +68,11 @@ mod tests {
     fn columns_line_up() {
         let mut table = Table::new(["name", "credits"]);
         table.row(["a".to_owned(), "5".to_owned()]);
+        table.row(["b".to_owned(), String::new()]);
         table.row(["lönger\n".to_owned(), "-1000".to_owned()]);
         assert_eq!(
             table.render(),
-            "NAME     CREDITS\na              5\nlönger\u{fffd}    -1000\n"
+            "NAME     CREDITS\na              5\nb\nlönger\u{fffd}    -1000\n"
         );
     }
 }

@@ -27,12 +27,15 @@ pub(super) struct Arguments {
     /// Which engine makes the videos [engine.name]
     #[arg(long, value_name = "NAME")]
     engine: Option<String>,
-    /// The folder of a Wan checkpoint, or its transformer [engine.checkpoint]
-    #[arg(long, value_name = "PATH")]
+    /// The folder of a Wan checkpoint, its transformer, or its name on the Hub [engine.checkpoint]
+    #[arg(long, value_name = "PATH|REPO")]
     checkpoint: Option<String>,
     /// A LoRA to merge into it: PATH, PATH:SCALE, or PATH:SCALE:high_noise; may be repeated [engine.loras]
     #[arg(long, value_name = "LORA")]
     lora: Vec<String>,
+    /// What may be left out: exact, balanced or fast [engine.quality]
+    #[arg(long, value_name = "TIER")]
+    quality: Option<String>,
     /// Videos made at once [worker.slots]
     #[arg(long, value_name = "N")]
     slots: Option<String>,
@@ -47,6 +50,7 @@ pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
             arguments.checkpoint.as_deref(),
         ),
         flags("--lora", "engine.loras", &arguments.lora),
+        flag("--quality", "engine.quality", arguments.quality.as_deref()),
         flag("--slots", "worker.slots", arguments.slots.as_deref()),
     ])?;
     if config.slots == 0 {

@@ -5,15 +5,16 @@ use std::{sync::Arc, time::Duration};
 
 use kinora_domain::{Catalog, Feature, Offer, OfferId};
 use kinora_engine::{
-    Chat, DashScope, DashScopeOptions, Engine, EngineError, Expander, OpenCheckpointError, OpenUpstreamError,
-    TestPattern, TestPatternOptions, VideosApi, WanEngine, WanOptions,
+    Chat, DashScope, DashScopeOptions, Engine, EngineError, Expander, LoraOptions, OpenCheckpointError,
+    OpenUpstreamError, TestPattern, TestPatternOptions, VideosApi, WanEngine, WanOptions,
 };
 use kinora_media::fetch::{FetchError, FetchPolicy, Fetcher};
 use kinora_worker::EngineFactory;
 use thiserror::Error;
 
+use super::{Located, NotHere, locate, memory::room_for_models};
 use crate::config::{
-    Config, EngineConfig, EngineName, EngineSection, MediaConfig, PromptConfig, UpstreamConfig,
+    Config, EngineConfig, EngineName, EngineSection, HubConfig, MediaConfig, PromptConfig, UpstreamConfig,
 };
 
 /// What makes videos here.
@@ -31,6 +32,9 @@ pub enum OpenEnginesError {
     /// The model's files.
     #[error(transparent)]
     Checkpoint(#[from] OpenCheckpointError),
+    /// The model has no files here.
+    #[error(transparent)]
+    NotHere(#[from] NotHere),
     /// A server that others run.
     #[error("the engine of [{section}] cannot be used")]
     Upstream {
@@ -63,7 +67,7 @@ const RESULT_TIMEOUT: Duration = Duration::from_secs(600);
 pub fn open_engines(config: &Config, is_served: bool) -> Result<Engines, OpenEnginesError> {
     let expander = open_expander(&config.prompt)?;
     let mut opened = Vec::new();
-    opened.extend(local(&config.engine, expander.as_ref())?.map(|factory| (EngineSection::Engine, factory)));
+    opened.extend(local(config, expander.as_ref())?.map(|factory| (EngineSection::Engine, factory)));
     let fetcher = || result_fetcher(&config.media);
     let mut add = |section, factory: EngineFactory, expands_prompts: bool| {
         let expander = expander.clone().filter(|_| !expands_prompts);
@@ -126,12 +130,12 @@ fn open_expander(config: &PromptConfig) -> Result<Option<Arc<Expander>>, OpenEng
 }
 
 fn local(
-    config: &EngineConfig,
+    config: &Config,
     expander: Option<&Arc<Expander>>,
-) -> Result<Option<EngineFactory>, OpenCheckpointError> {
-    match config.name {
+) -> Result<Option<EngineFactory>, OpenEnginesError> {
+    match config.engine.name {
         EngineName::Wan => {
-            let options = wan_options(config);
+            let options = wan_options(&config.engine, &config.hub)?;
             let opened = WanEngine::open(options.clone())?;
             let expander = expander.filter(|_| opened.takes_expanded()).cloned();
             let factory = EngineFactory::new(opened.offer().clone(), move || {
@@ -178,8 +182,8 @@ fn result_fetcher(config: &MediaConfig) -> Result<Fetcher, FetchError> {
     })
 }
 
-/// What our own engine is told.
-pub fn wan_options(config: &EngineConfig) -> WanOptions {
+/// What our own engine is told, and where its files are.
+pub fn wan_options(config: &EngineConfig, hub: &HubConfig) -> Result<WanOptions, NotHere> {
     let EngineConfig {
         name: _,
         checkpoint,
@@ -188,17 +192,28 @@ pub fn wan_options(config: &EngineConfig) -> WanOptions {
         memory_bytes,
         steps,
         guidance,
+        quality,
         step_cache,
         pixels,
     } = config.clone();
-    WanOptions {
+    let checkpoint = checkpoint.map(|named| locate(hub, &named)).transpose()?;
+    let (checkpoint, name) = checkpoint.map_or((None, None), |Located { path, name }| (Some(path), name));
+    let here = |lora: LoraOptions| -> Result<LoraOptions, NotHere> {
+        Ok(LoraOptions {
+            path: locate(hub, &lora.path)?.path,
+            ..lora
+        })
+    };
+    Ok(WanOptions {
         checkpoint,
-        loras,
+        name,
+        loras: loras.into_iter().map(here).collect::<Result<_, _>>()?,
         timesteps,
-        memory_budget: memory_bytes,
+        memory_budget: memory_bytes.or_else(room_for_models),
         steps,
         guidance,
+        quality,
         step_cache,
         area: pixels,
-    }
+    })
 }

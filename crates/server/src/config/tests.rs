@@ -47,6 +47,18 @@ fn the_defaults_are_read_whole() {
 }
 
 #[test]
+fn qualities_are_named() {
+    let quality = |file: &str| load(Some(file), &[], &[]).map(|config| config.engine.quality);
+    assert_eq!(quality(""), Ok(Quality::Exact));
+    assert_eq!(quality("[engine]\nquality = \"fast\""), Ok(Quality::Fast));
+    let refused = quality("[engine]\nquality = \"best\"").unwrap_err();
+    assert!(
+        refused.contains("takes \"exact\", \"balanced\", \"fast\""),
+        "{refused}"
+    );
+}
+
+#[test]
 fn upstreams_are_there_when_they_are_named() {
     let variables = [
         ("KINORA_DASHSCOPE__KEY", "sk-secret"),

@@ -88,6 +88,7 @@ impl Walk<'_> {
         let mut sample = noise;
         for (step, &timestep) in schedule.timesteps.iter().enumerate() {
             let expert = experts.at(timestep);
+            observer.expert = experts.name(expert);
             if prepared.as_ref().is_none_or(|prepared| prepared.expert != expert) {
                 // The other expert's keys go before this one comes.
                 drop(prepared.take());
@@ -110,7 +111,7 @@ impl Walk<'_> {
             };
             let velocity = match compute(cache.velocity(step, &sample))? {
                 Some(velocity) => {
-                    observer.at(Stage::Denoise, step + 1, now.steps)?;
+                    observer.at(Stage::Denoise, step, now.steps)?;
                     velocity
                 }
                 None => {

@@ -7,6 +7,7 @@ use crate::assembly::Source;
 use crate::dit::Dit;
 use crate::error::GenerateError;
 use crate::error::LoadError;
+use crate::lora::ExpertName;
 
 /// The transformers of a checkpoint, of which one is in memory at a time.
 pub(super) enum Experts {
@@ -36,6 +37,15 @@ impl Experts {
         match self {
             Experts::HighLow { boundary, .. } if f64::from(timestep) < *boundary => Expert::LowNoise,
             _ => Expert::HighNoise,
+        }
+    }
+
+    /// What an expert is called; nothing where there is no other.
+    pub(super) fn name(&self, expert: Expert) -> Option<ExpertName> {
+        match (self, expert) {
+            (Experts::Single(_), _) => None,
+            (Experts::HighLow { .. }, Expert::HighNoise) => Some(ExpertName::HighNoise),
+            (Experts::HighLow { .. }, Expert::LowNoise) => Some(ExpertName::LowNoise),
         }
     }
 

@@ -203,6 +203,11 @@ impl Pipeline {
         self.weights_bytes
     }
 
+    /// Whether all parts stay in memory, one of two transformers at a time. Else one part does.
+    pub fn keeps_all(&self) -> bool {
+        self.residence == Residence::All
+    }
+
     /// Reads all weights, and refuses numbers that are not finite. Loading has checked names and shapes already.
     pub fn check_numbers(&self) -> Result<(), LoadError> {
         self.sources().iter().try_for_each(parts::check_numbers)

@@ -3,17 +3,20 @@
 use std::ops::ControlFlow;
 
 use crate::error::GenerateError;
+use crate::lora::ExpertName;
 use crate::progress::Progress;
 use crate::progress::Stage;
 
 /// The caller, and the stage that is being told about.
 pub(super) struct Observer<'a> {
     tell: &'a mut dyn FnMut(Progress) -> ControlFlow<()>,
+    /// Which of two transformers is at work.
+    pub(super) expert: Option<ExpertName>,
 }
 
 impl<'a> Observer<'a> {
     pub(super) fn new(tell: &'a mut dyn FnMut(Progress) -> ControlFlow<()>) -> Self {
-        Self { tell }
+        Self { tell, expert: None }
     }
 
     /// Tells; an answer of stop becomes an error.
@@ -32,6 +35,7 @@ impl<'a> Observer<'a> {
             step,
             steps,
             fraction,
+            expert: self.expert.filter(|_| stage == Stage::Denoise),
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kinora_domain::{Draft, Generation, Offer, Source, Status, Success};
-use kinora_engine::{ClipSink, Engine, EngineError, EngineProgress, FrameFormat, Inputs, Made};
+use kinora_engine::{ClipSink, Cost, Engine, EngineError, EngineProgress, FrameFormat, Inputs, Made};
 use kinora_media::frames::Fit;
 use kinora_worker::EngineFactory;
 
@@ -353,6 +353,7 @@ impl Engine for OtherEngine {
         Ok(Made {
             actual_prompt: Some("as it was understood".to_owned()),
             warnings: Vec::new(),
+            cost: Cost::default(),
         })
     }
 }

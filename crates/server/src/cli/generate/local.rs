@@ -11,7 +11,13 @@ use kinora_worker::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Medium, Request, named, output::Output, progress::ProgressDisplay, refusal_of};
+use super::{
+    Medium, Request, named,
+    output::Output,
+    progress::ProgressDisplay,
+    refusal_of,
+    stats::{Clock, Stats},
+};
 use crate::{
     cli::{
         failure::{Failure, Outcome, failed},
@@ -22,13 +28,14 @@ use crate::{
     config::Config,
 };
 
-/// Makes the video in this process; the path it lies at in the end.
+/// Makes the video in this process; the path it lies at in the end, and what it took.
 pub(super) async fn generate(
     config: &Config,
     request: Request,
     output: Option<PathBuf>,
     preview: Option<PathBuf>,
-) -> Outcome<PathBuf> {
+) -> Outcome<(PathBuf, Stats)> {
+    let clock = Clock::start();
     let engines = open_engines(config, false).map_err(failed("the video cannot be made"))?;
     let mut signals = StopSignals::catch().map_err(failed("signals cannot be caught"))?;
     let toolbox = open_toolbox(&config.media).map_err(failed("media cannot be made"))?;
@@ -95,7 +102,7 @@ pub(super) async fn generate(
     for warning in made.warnings {
         tell(format_args!("kinora: {} ({})", warning.message, warning.code));
     }
-    output.keep()
+    Ok((output.keep()?, clock.stop(made.cost)))
 }
 
 /// The draft of a request. `keep` takes in the files.

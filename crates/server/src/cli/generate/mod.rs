@@ -1,19 +1,22 @@
 //! `kinora generate`: one video, by the rules of the API, here or on a server.
 //!
 //! The flags become the members of a request ([`Request`]); what is wrong with it is told with the flag's name beside
-//! the member's. The work is done by [`local`] or asked for by [`remote`]; both report to [`progress`].
+//! the member's. The work is done by [`local`] or asked for by [`remote`]; both report to [`progress`]. What it took here is
+//! told by [`stats`].
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use kinora_domain::Violation;
+use serde_json::json;
 
+use self::stats::Stats;
 use super::{
     CommonArguments,
     client::Medium,
     failure::{Failure, Outcome, failed},
     flag, flags,
-    print::print_line,
+    print::{print_line, tell},
 };
 use crate::{config, logging};
 
@@ -21,6 +24,7 @@ mod local;
 pub(super) mod output;
 mod progress;
 mod remote;
+mod stats;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -77,12 +81,15 @@ pub(super) struct Arguments {
     /// The engine that makes it here [engine.name]
     #[arg(long, value_name = "NAME", conflicts_with = "server")]
     engine: Option<String>,
-    /// The folder of a Wan checkpoint, or its transformer [engine.checkpoint]
-    #[arg(long, value_name = "PATH", conflicts_with = "server")]
+    /// The folder of a Wan checkpoint, its transformer, or its name on the Hub [engine.checkpoint]
+    #[arg(long, value_name = "PATH|REPO", conflicts_with = "server")]
     checkpoint: Option<String>,
     /// A LoRA to merge into it: PATH, PATH:SCALE, or PATH:SCALE:high_noise; may be repeated [engine.loras]
     #[arg(long, value_name = "LORA", conflicts_with = "server")]
     lora: Vec<String>,
+    /// What may be left out: exact, balanced or fast [engine.quality]
+    #[arg(long, value_name = "TIER", conflicts_with = "server")]
+    quality: Option<String>,
     /// Steps of the model [engine.steps]
     #[arg(long, value_name = "N", conflicts_with = "server")]
     steps: Option<String>,
@@ -92,6 +99,12 @@ pub(super) struct Arguments {
     /// A JPEG that shows how it comes along, written anew a few times
     #[arg(long, value_name = "FILE", conflicts_with = "server")]
     preview: Option<PathBuf>,
+    /// Tell what it took: seconds, processors and memory, stage by stage
+    #[arg(long, conflicts_with = "server")]
+    stats: bool,
+    /// For programs: where the video is, and the stats, as JSON
+    #[arg(long)]
+    json: bool,
     /// Have a server make it
     #[arg(long, value_name = "URL")]
     server: Option<String>,
@@ -127,6 +140,7 @@ pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
             arguments.checkpoint.as_deref(),
         ),
         flags("--lora", "engine.loras", &arguments.lora),
+        flag("--quality", "engine.quality", arguments.quality.as_deref()),
         flag("--steps", "engine.steps", arguments.steps.as_deref()),
         flag("--guidance", "engine.guidance", arguments.guidance.as_deref()),
     ])?;
@@ -140,6 +154,7 @@ pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
     let api_key = arguments.api_key.clone();
     let output = arguments.output.clone();
     let preview = arguments.preview.clone();
+    let (wants_stats, is_for_programs) = (arguments.stats, arguments.json);
     let request = Request::read(arguments)?;
     for (flag, path) in [("--output", &output), ("--preview", &preview)] {
         if let Some(path) = path {
@@ -152,20 +167,35 @@ pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
         .enable_all()
         .build();
     let runtime = runtime.map_err(failed("the runtime could not be started"))?;
-    let done = runtime.block_on(async {
+    let done: Outcome<(PathBuf, Option<Stats>)> = runtime.block_on(async {
         match server {
             Some(url) => {
                 let key = api_key.or_else(config::api_key_of_environment).ok_or_else(|| {
                     Failure::refused("--server needs a key: give --api-key or set KINORA_API_KEY")
                 })?;
-                remote::generate(&url, &key, request, output).await
+                let video = remote::generate(&url, &key, request, output).await?;
+                Ok((video, None))
             }
-            None => local::generate(&config, request, output, preview).await,
+            None => {
+                let (video, stats) = local::generate(&config, request, output, preview).await?;
+                Ok((video, Some(stats).filter(|_| wants_stats)))
+            }
         }
     });
     // A thread that waits for something outside has nothing left to say.
     runtime.shutdown_background();
-    print_line(done?.display())
+    let (video, stats) = done?;
+    if is_for_programs {
+        let mut told = json!({ "video": video });
+        if let Some(stats) = stats {
+            told["stats"] = stats.to_json();
+        }
+        return print_line(told);
+    }
+    if let Some(stats) = stats {
+        tell(stats.to_text().trim_end());
+    }
+    print_line(video.display())
 }
 
 impl Request {
@@ -191,9 +221,12 @@ impl Request {
             engine: _,
             checkpoint: _,
             lora: _,
+            quality: _,
             steps: _,
             guidance: _,
             preview: _,
+            stats: _,
+            json: _,
             server: _,
             api_key: _,
         } = arguments;
