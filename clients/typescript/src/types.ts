@@ -239,6 +239,18 @@ export interface EndpointView {
   secret?: string;
 }
 
+/** How busy an engine is. */
+export interface EngineQueueView {
+  /** Workers that take work for it. 0: what is created waits for one to come. */
+  workers: number;
+  /** Generations that wait for it. */
+  queued: number;
+  /** Generations that it makes. */
+  running: number;
+  /** About how long one slot would need for what waits, in seconds. */
+  queue_seconds: number;
+}
+
 /** An engine that makes videos. */
 export interface EngineView {
   /** Its name. */
@@ -246,6 +258,8 @@ export interface EngineView {
   /** What it is good for. */
   about: string;
   features: ("text-image" | "frames" | "reference" | "edit-video")[];
+  /** How busy it is, a few seconds ago at most; absent where that cannot be told. */
+  queue?: EngineQueueView;
 }
 
 /** One page of the ledger, newest first. */

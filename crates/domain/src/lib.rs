@@ -19,6 +19,7 @@ pub mod price;
 pub mod generation;
 pub mod ledger;
 pub mod webhook;
+pub mod worker;
 
 pub use catalog::{Catalog, FeatureOffer, Model, NextOffer, Offer, OfferId, Start};
 pub use credits::{Bucket, Credits, Split};
@@ -35,3 +36,7 @@ pub use input::{BlobHash, Origin, Source, StoredInput};
 pub use price::{Billable, ClipLengths, PriceTable};
 pub use spec::{AudioSetting, Draft, GenerationSpec, Member, Seed, SpecRules, Violation, Workflow};
 pub use time::Timestamp;
+pub use worker::{
+    AnnouncedOffer, Announcement, Hardware, OfferFigures, Published, SeenOffer, SeenWorker, Silence,
+    WorkerState,
+};

@@ -4,21 +4,21 @@
 //! house and drains. Which settings apply is decided in [`config`](crate::config), what requests mean in
 //! [`http`](crate::http).
 
-use std::{io, net::SocketAddr, sync::Arc, thread::available_parallelism, time::Duration};
+use std::{fs, io, net::SocketAddr, sync::Arc, thread::available_parallelism, time::Duration};
 
-use kinora_domain::WorkerId;
+use kinora_domain::{Silence, WorkerId};
 use kinora_media::{
     ChildLimits, Toolbox, ToolboxError, ToolboxOptions,
     fetch::{FetchError, FetchPolicy, Fetcher, GuardedClient},
     sandbox::Launcher,
 };
 use kinora_store::{
-    Store, StoreError,
+    Database, Store, StoreError,
     blobs::{Blobs, BlobsOptions},
 };
 use kinora_worker::{
-    Housekeeping, HousekeepingOptions, PublishBlob, Worker, WorkerError, WorkerOptions, WorkerParts,
-    system_clock,
+    Housekeeping, HousekeepingOptions, Identity, LiveCatalog, PublishBlob, Worker, WorkerError,
+    WorkerOptions, WorkerParts, system_clock,
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use thiserror::Error;
@@ -26,14 +26,15 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{BlobsConfig, Config, DataConfig, MediaConfig, ServerConfig},
+    config::{BlobsConfig, Config, DataConfig, MediaConfig, Role, ServerConfig},
     http::{
         App, AppParts, HttpSettings, files, files::Signer, first_visit::FirstVisit, idempotency::InFlight,
-        rate::Rates,
+        queue::LastFigures, rate::Rates,
     },
     webhooks::{Sender, SenderParts, TRY_TIMEOUT},
 };
 
+mod catalog;
 mod checkpoint;
 mod data_dir;
 mod engines;
@@ -42,6 +43,7 @@ mod listener;
 mod memory;
 mod server;
 
+pub use catalog::CatalogKeeper;
 pub use checkpoint::{Located, NotHere, locate};
 pub use data_dir::{DataDir, DataDirError, ServerLock};
 pub use engines::{Engines, OpenEnginesError, open_engines, wan_options};
@@ -60,19 +62,22 @@ pub struct Node {
     pub toolbox: Toolbox,
     /// Users' URLs.
     pub fetcher: Fetcher,
-    /// What makes videos.
+    /// What makes videos in this process.
     pub engines: Engines,
+    /// What is offered, by this process and all others.
+    pub catalog: CatalogKeeper,
     /// What signs the URLs of files.
     url_secret: [u8; 32],
     webhook_client: GuardedClient,
     dir: DataDir,
 }
 
-/// The sockets of a server, bound before anything else is opened: a port that is taken fails at once.
+/// The sockets of a server, bound before anything else is opened: a port that is taken fails at once. A worker may have
+/// none.
+#[derive(Default)]
 pub struct Listeners {
-    api: TcpListener,
+    main: Option<TcpListener>,
     metrics: Option<TcpListener>,
-    address: SocketAddr,
 }
 
 /// Why the parts cannot be opened or joined.
@@ -122,7 +127,10 @@ impl Node {
             GuardedClient::new(hosts).map_err(|error| ComposeError::Fetcher(FetchError::Client(error)))
         });
         let engines = config.clone();
-        let checking = tokio::task::spawn_blocking(move || open_engines(&engines, true));
+        let checking = tokio::task::spawn_blocking(move || match engines.role {
+            Role::Api => Ok(Engines::default()),
+            Role::Worker | Role::All => open_engines(&engines, true),
+        });
         let opening = tokio::task::spawn_blocking({
             let dir = dir.clone();
             let (data, blobs) = (config.data.clone(), config.blobs.clone());
@@ -132,12 +140,29 @@ impl Node {
         // A bucket that does not let us in is told at the start, not by the first upload.
         blobs.reach_bucket().await?;
         let url_secret = store.secret("file URLs", rand::random()).await?;
+        let engines = checking.await??;
+        let catalog = CatalogKeeper {
+            store: Arc::clone(&store),
+            own: engines.offers(),
+            routes: config.routes.clone(),
+            silence: Silence {
+                lease_ms: config.queue.lease_ms,
+                offers_ms: match config.role {
+                    Role::Api => config.queue.offers_ms,
+                    // Who works itself is not scaled to none, and refuses what nobody can make, as one process alone does.
+                    Role::Worker | Role::All => 0,
+                },
+            },
+            live: LiveCatalog::default(),
+        };
+        catalog.read().await?;
         Ok(Node {
             store,
             blobs: Arc::new(blobs),
             toolbox: finding.await??,
             fetcher: fetching.await??,
-            engines: checking.await??,
+            engines,
+            catalog,
             url_secret,
             webhook_client: telling.await??,
             dir: dir.clone(),
@@ -168,6 +193,7 @@ impl Node {
             public_url: public_url.unwrap_or_else(|| address.to_owned()),
             url_life_ms: config.url_life_ms,
             deadline_ms: config.queue.deadline_ms,
+            lease_ms: config.queue.lease_ms,
             queued_max: config.queue.queued_per_account,
             endpoints_max: config.webhooks.endpoints_max,
             secret_overlap_ms: config.webhooks.secret_overlap_ms,
@@ -186,9 +212,13 @@ impl Node {
             measuring: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
             allowed_hosts: config.media.allow_hosts.clone(),
             webhook_targets: config.webhooks.targets.clone(),
-            catalog: self.engines.catalog.clone(),
+            catalog: self.catalog.live.clone(),
+            last_figures: LastFigures::default(),
             prices: config.prices.clone(),
-            rates: Rates::new(config.rates),
+            rates: match self.dir.database(&config.data) {
+                Database::Sqlite(_) => Rates::own(config.rates),
+                Database::Postgres(_) => Rates::shared(config.rates, Arc::clone(&self.store)),
+            },
             in_flight: InFlight::default(),
             first_visit: FirstVisit::default(),
             signer: Signer::new(self.url_secret),
@@ -197,18 +227,6 @@ impl Node {
             metrics,
             clock: now,
         }))
-    }
-
-    /// The names of its engines, for people.
-    pub fn engine_names(&self) -> String {
-        let names: Vec<String> = self
-            .engines
-            .catalog
-            .offers()
-            .iter()
-            .map(|offer| offer.id.to_string())
-            .collect();
-        names.join(", ")
     }
 
     /// The worker of this process.
@@ -226,13 +244,17 @@ impl Node {
             ..defaults
         };
         Ok(Worker::new(WorkerParts {
-            id: WorkerId::new(now(), rand::random()),
+            identity: Identity {
+                id: WorkerId::new(now(), rand::random()),
+                name: config.worker_name.clone().unwrap_or_else(machine_name),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
             store: Arc::clone(&self.store),
             blobs: Arc::clone(&self.blobs),
             toolbox: self.toolbox.clone(),
             fetcher: self.fetcher.clone(),
             engines: self.engines.factories.clone(),
-            catalog: self.engines.catalog.clone(),
+            catalog: self.catalog.live.clone(),
             publish: self.publish(config),
             prices: config.prices.clone(),
             options,
@@ -267,12 +289,20 @@ impl Node {
 
     /// The loop that repairs what time breaks.
     pub fn housekeeping(&self, config: &Config) -> Housekeeping {
+        let defaults = HousekeepingOptions::default();
         let options = HousekeepingOptions {
             attempts_max: config.queue.attempts_max,
             retention_ms: config.data.retention_ms,
             sweep_grace_ms: config.data.orphan_grace_ms,
             webhook_log_ms: config.webhooks.log_ms,
-            ..HousekeepingOptions::default()
+            workers_ms: config.queue.lease_ms.saturating_mul(4),
+            offers_ms: config.queue.offers_ms,
+            recover_every: match config.role {
+                // A worker looks only for the case that nobody else does: a lease and a half is within two.
+                Role::Worker => Duration::from_millis(config.queue.lease_ms / 2),
+                Role::Api | Role::All => defaults.recover_every,
+            },
+            ..defaults
         };
         Housekeeping {
             store: Arc::clone(&self.store),
@@ -286,25 +316,20 @@ impl Node {
 impl Listeners {
     /// Binds what the configuration names.
     pub async fn bind(config: &ServerConfig) -> Result<Listeners, ComposeError> {
-        let api = bind(config.listen).await?;
-        let address = api.local_addr().map_err(|source| ComposeError::Listen {
-            address: config.listen,
-            source,
-        })?;
+        let main = bind(config.listen).await?;
         let metrics = match config.metrics_listen {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
         Ok(Listeners {
-            api,
+            main: Some(main),
             metrics,
-            address,
         })
     }
 
-    /// Where clients on this machine reach the API.
-    pub fn url(&self) -> String {
-        url_of(self.address)
+    /// Where clients on this machine reach it; `None` where nothing listens.
+    pub fn url(&self) -> Option<String> {
+        Some(url_of(self.main.as_ref()?.local_addr().ok()?))
     }
 
     /// Where the figures are read.
@@ -330,6 +355,15 @@ fn url_of(mut address: SocketAddr) -> String {
         address.set_ip(loopback);
     }
     format!("http://{address}")
+}
+
+/// The machine's name, which in a pod is the pod's; what workers are called by default.
+fn machine_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "worker".to_owned(),
+        name => name.to_owned(),
+    }
 }
 
 /// The installation's database. Blocks.

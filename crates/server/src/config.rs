@@ -77,10 +77,39 @@ pub struct Config {
     pub prompt: PromptConfig,
     /// In which order engines are asked.
     pub routes: RoutesConfig,
+    /// What this process does.
+    pub role: Role,
+    /// What its worker is called; `None` takes the machine's name.
+    pub worker_name: Option<String>,
     /// Generations that this process makes at once.
     pub slots: usize,
     /// What is logged, and how.
     pub log: LogConfig,
+}
+
+/// What a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It serves the API and builds no engine: others work.
+    Api,
+    /// It makes videos, and answers none but those who look after it.
+    Worker,
+    /// Both.
+    All,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Role; 3] = [Role::Api, Role::Worker, Role::All];
+
+    /// The word in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Api => "api",
+            Role::Worker => "worker",
+            Role::All => "all",
+        }
+    }
 }
 
 /// Listeners and their limits.
@@ -147,6 +176,8 @@ pub struct QueueConfig {
     pub queued_per_account: u32,
     /// From submission to failure, in milliseconds.
     pub deadline_ms: u64,
+    /// How long what no worker can run any more is offered still, in milliseconds.
+    pub offers_ms: u64,
 }
 
 /// ffmpeg and users' URLs.
@@ -186,6 +217,8 @@ pub struct WebhooksConfig {
 pub struct EngineConfig {
     /// Which one.
     pub name: EngineName,
+    /// What its offer is called; `None` leaves it to the engine.
+    pub offer: Option<String>,
     /// The folder or transformer of a checkpoint, or what it is called on the Hub; none for the one that is part of the program.
     pub checkpoint: Option<PathBuf>,
     /// Changes to merge into its transformers.
@@ -302,6 +335,17 @@ impl Config {
             videos_api: upstreams::videos_api(reader),
             prompt: PromptConfig::read(reader),
             routes: RoutesConfig::read(reader),
+            role: {
+                let names = Role::ALL.map(|role| format!("{:?}", role.as_str()));
+                reader.text("server.role", &names.join(", "), |text| {
+                    Role::ALL.into_iter().find(|role| role.as_str() == text)
+                })
+            },
+            worker_name: reader.text(
+                "worker.name",
+                "1 to 100 letters, digits and -_./, or nothing",
+                |text| optional(text, upstreams::name),
+            ),
             slots: to_usize(reader.number("worker.slots", 0..=64)),
             log: LogConfig::read(reader),
         }
@@ -380,6 +424,7 @@ impl QueueConfig {
             running_per_account: to_u32(reader.number("queue.running_per_account", 1..=100_000)),
             queued_per_account: to_u32(reader.number("queue.queued_per_account", 1..=10_000_000)),
             deadline_ms: reader.number("queue.deadline_s", 1..=30 * 24 * 3600) * 1000,
+            offers_ms: reader.number("queue.offers_minutes", 0..=366 * 24 * 60) * 60_000,
         }
     }
 }
@@ -444,6 +489,9 @@ impl EngineConfig {
         EngineConfig {
             name: reader.text("engine.name", &names.join(", "), |text| {
                 EngineName::ALL.into_iter().find(|name| name.as_str() == text)
+            }),
+            offer: reader.text("engine.offer", &format!("{}, or nothing", upstreams::NAME), |text| {
+                optional(text, upstreams::name)
             }),
             checkpoint: reader.text(
                 "engine.checkpoint",

@@ -19,12 +19,14 @@ pub(crate) struct Rings {
     pub queue: bool,
     /// Whether a delivery may have become due.
     pub deliveries: bool,
+    /// Whether a worker has come, gone, or been told something.
+    pub workers: bool,
 }
 
 impl Rings {
     /// Whether there is nothing to ring.
     pub(crate) fn is_empty(&self) -> bool {
-        self.generations.is_empty() && !self.queue && !self.deliveries
+        self.generations.is_empty() && !self.queue && !self.deliveries && !self.workers
     }
 
     /// Adds what another transaction rings.
@@ -32,6 +34,7 @@ impl Rings {
         self.generations.extend(other.generations);
         self.queue |= other.queue;
         self.deliveries |= other.deliveries;
+        self.workers |= other.workers;
     }
 }
 
@@ -41,6 +44,7 @@ pub(crate) struct Bells {
     watchers: Mutex<Watchers>,
     queue: Arc<Notify>,
     deliveries: Arc<Notify>,
+    workers: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +80,11 @@ impl Bells {
         Arc::clone(&self.deliveries)
     }
 
+    /// A receiver that changes with the workers.
+    pub(crate) fn workers(&self) -> watch::Receiver<u64> {
+        self.workers.subscribe()
+    }
+
     /// Rings what a commit has changed.
     pub(crate) fn ring(&self, rings: Rings) {
         if !rings.generations.is_empty() {
@@ -96,6 +105,9 @@ impl Bells {
         if rings.deliveries {
             ring(&self.deliveries);
         }
+        if rings.workers {
+            self.workers.send_modify(step);
+        }
     }
 
     /// Rings everything: another process has changed something, but nobody knows what.
@@ -106,6 +118,7 @@ impl Bells {
             .for_each(|sender| sender.send_modify(step));
         ring(&self.queue);
         ring(&self.deliveries);
+        self.workers.send_modify(step);
     }
 
     /// The map is whole after every statement, so that a panic elsewhere under the lock does not spoil it.

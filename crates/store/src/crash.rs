@@ -99,11 +99,17 @@ pub enum TransactionName {
     RecordTry,
     /// Old deliveries are forgotten.
     ForgetDeliveries,
+    /// A worker announces itself, takes leave, or is told to drain.
+    Announce,
+    /// Workers that are silent, and what was kept of old attempts, are forgotten.
+    ForgetWorkers,
+    /// A request is counted.
+    CountRequest,
 }
 
 impl TransactionName {
     /// All of them.
-    pub const ALL: [TransactionName; 20] = [
+    pub const ALL: [TransactionName; 23] = [
         TransactionName::CreateAccount,
         TransactionName::CreateKey,
         TransactionName::RevokeKey,
@@ -124,6 +130,9 @@ impl TransactionName {
         TransactionName::ClaimDeliveries,
         TransactionName::RecordTry,
         TransactionName::ForgetDeliveries,
+        TransactionName::Announce,
+        TransactionName::ForgetWorkers,
+        TransactionName::CountRequest,
     ];
 }
 

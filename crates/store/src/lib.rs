@@ -20,6 +20,9 @@
 //! | [`Webhooks::claim_deliveries`] | what is due is taken under leases |
 //! | [`Webhooks::record_try`] | what came of a try, guarded by the lease; the next try, or the end |
 //! | [`Webhooks::forget_deliveries`] | the log's old end |
+//! | [`Workers::announce`], [`Workers::take_leave`], [`Workers::tell_workers`] | who works, and who is not to |
+//! | [`Workers::forget_workers`] | the silent, and the old |
+//! | [`Workers::count_request`] | one request of a key, on all nodes together |
 //!
 //! Every transaction that changes the phase of a generation also queues the deliveries that tell of it.
 //!
@@ -51,6 +54,7 @@ mod rows;
 mod sql;
 mod transactions;
 mod webhooks;
+mod workers;
 
 pub use crash::{CrashHook, CrashPoint, TransactionName};
 pub use database::{Database, DatabaseNameError};
@@ -59,13 +63,15 @@ pub use webhooks::{
     Delivery, DeliveryStatus, DueDelivery, Endpoint, EndpointChange, Secrets, Try, TryOutcome, Verdict,
     Webhooks,
 };
+pub use workers::{Counted, CountedRequest, OldWorkers, Workers};
 
 /// A result of the store.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
-/// Everything that is kept, and every change to it. What is kept of webhooks has a trait of its own, [`Webhooks`].
+/// Everything that is kept, and every change to it. What is kept of webhooks and of workers has traits of its own,
+/// [`Webhooks`] and [`Workers`].
 #[async_trait]
-pub trait Store: Webhooks + Send + Sync + 'static {
+pub trait Store: Webhooks + Workers + Send + Sync + 'static {
     // ---- who may ask --------------------------------------------------------------------------------
 
     /// Keeps a new account. [`StoreError::NameTaken`] if the name is in use.
@@ -294,6 +300,8 @@ pub struct Claimed {
     pub attempts: u32,
     /// What earlier attempts with this offer have left behind, in the order of the clips.
     pub notes: Vec<Note>,
+    /// The offer that it waited for first: another one than its own where it was passed on.
+    pub first_offer: OfferId,
 }
 
 /// What an attempt leaves behind about one clip, in its engine's own words.

@@ -11,6 +11,8 @@ use kinora_domain::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+pub(crate) mod worker;
+
 /// Why a row's JSON is no value of the domain.
 pub(crate) type Problem = String;
 

@@ -18,14 +18,15 @@ use std::{
 };
 
 use kinora_domain::{
-    AccountId, Artifact, BlobHash, Bucket, Credits, EndpointId, Failure, FailureCode, Feature, FrameSize,
-    Generation, GenerationId, GenerationSpec, GrantId, KeyId, Model, OfferId, Origin, Phase, Progress,
-    Resolution, Seed, Source, Stage, StoredInput, Success, Timestamp, WorkerId, Workflow, ledger::EntryType,
+    AccountId, Announcement, Artifact, BlobHash, Bucket, Credits, EndpointId, Failure, FailureCode, Feature,
+    FrameSize, Generation, GenerationId, GenerationSpec, GrantId, Hardware, KeyId, Model, OfferId, Origin,
+    Phase, Progress, Resolution, Seed, Source, Stage, StoredInput, Success, Timestamp, WorkerId, WorkerState,
+    Workflow, ledger::EntryType,
 };
 use kinora_store::{
-    Account, Claim, Claimed, CrashHook, CrashPoint, DeliveryStatus, Endpoint, EndpointChange, Idempotency,
-    Key, NewGrant, Note, Outcome, Scope, Secrets, Store, StoreError, Submission, Submitted, TransactionName,
-    Try, TryOutcome, Verdict,
+    Account, Claim, Claimed, CountedRequest, CrashHook, CrashPoint, DeliveryStatus, Endpoint, EndpointChange,
+    Idempotency, Key, NewGrant, Note, OldWorkers, Outcome, Scope, Secrets, Store, StoreError, Submission,
+    Submitted, TransactionName, Try, TryOutcome, Verdict,
     blobs::{Blobs, BlobsOptions},
     postgres::{PostgresOptions, PostgresStore, PostgresUrl},
     sqlite::{SqliteOptions, SqliteStore},
@@ -229,6 +230,7 @@ async fn tell(process: &Process, in_a_bucket: bool, now: Timestamp) -> Result<()
         lease,
         attempts,
         notes,
+        first_offer: _,
     }) = store.claim(claim(now), now).await?
     {
         let progress = Progress {
@@ -262,6 +264,7 @@ async fn tell(process: &Process, in_a_bucket: bool, now: Timestamp) -> Result<()
     }
     deliver(store, now).await?;
     store.forget_deliveries(START.minus_ms(1)).await?;
+    fleet(store, now).await?;
     store.remove_media(account, removed, now).await?;
     store.expire_grants(now.plus_ms(DAY_MS)).await?;
     assert!(store.generation(kept).await?.is_some());
@@ -273,6 +276,35 @@ async fn tell(process: &Process, in_a_bucket: bool, now: Timestamp) -> Result<()
     }
     let later = young_no_more();
     blobs.sweep(store, GRACE_MS, later).await?;
+    Ok(())
+}
+
+/// A worker that comes and goes, and a request that is counted.
+async fn fleet(store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
+    let worker = Announcement {
+        id: WorkerId::new(START, 1),
+        name: "one".to_owned(),
+        version: "1".to_owned(),
+        offers: Vec::new(),
+        slots: 1,
+        hardware: Hardware::default(),
+        started_at: now,
+    };
+    store.announce(worker.clone(), WorkerState::Working, now).await?;
+    store.take_leave(worker.id).await?;
+    let request = CountedRequest {
+        key: KeyId::new(START, 2),
+        kind: "create",
+        per_minute: 100,
+    };
+    store.count_request(request, now).await?;
+    let old = OldWorkers {
+        workers: START,
+        offers: START,
+        attempts: START,
+        requests: START,
+    };
+    store.forget_workers(old).await?;
     Ok(())
 }
 

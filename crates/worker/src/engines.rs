@@ -40,6 +40,8 @@ pub struct EngineFactory {
     /// How many of its generations run at once, where that is not a matter of this machine: others work for it, and it
     /// takes none of the worker's own slots.
     pub own_slots: Option<usize>,
+    /// The section of the configuration that describes it, by which routes name it.
+    pub section: &'static str,
     /// Who expands the prompts of its generations, where somebody does: its engines take them as they are, and who works for
     /// them does not do so either.
     pub expander: Option<Arc<Expander>>,
@@ -55,6 +57,7 @@ impl EngineFactory {
             offer,
             build: Arc::new(build),
             own_slots: None,
+            section: "engine",
             expander: None,
         }
     }
@@ -65,6 +68,11 @@ impl EngineFactory {
             own_slots: Some(slots),
             ..self
         }
+    }
+
+    /// The same, of another section than `engine`.
+    pub fn in_section(self, section: &'static str) -> EngineFactory {
+        EngineFactory { section, ..self }
     }
 
     /// The same, with prompts expanded before its engines see them.

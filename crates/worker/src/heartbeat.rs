@@ -34,6 +34,8 @@ pub(crate) struct Pulse {
     pub(crate) meter: Meter,
     pub(crate) stop: Stop,
     pub(crate) shutdown: CancellationToken,
+    /// Ends that time at once.
+    pub(crate) hurry: CancellationToken,
     /// Set once the attempt tells its end: what the store then says of the lease is that end.
     pub(crate) settling: Arc<AtomicBool>,
 }
@@ -45,7 +47,7 @@ impl Pulse {
         let mut watch = self.store.watch(self.lease.generation);
         let mut tick = tokio::time::interval(Duration::from_millis(self.heartbeat_ms.max(10)));
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let drained = drained(self.shutdown.clone(), self.drain_ms);
+        let drained = drained(self.shutdown.clone(), self.hurry.clone(), self.drain_ms);
         tokio::pin!(drained);
         let mut shutting_down = false;
         let mut sent = None;
@@ -128,7 +130,10 @@ impl Pulse {
 }
 
 /// Ends when the worker shuts down and the time to finish is over.
-async fn drained(shutdown: CancellationToken, drain_ms: u64) {
+async fn drained(shutdown: CancellationToken, hurry: CancellationToken, drain_ms: u64) {
     shutdown.cancelled().await;
-    tokio::time::sleep(Duration::from_millis(drain_ms)).await;
+    tokio::select! {
+        () = tokio::time::sleep(Duration::from_millis(drain_ms)) => {}
+        () = hurry.cancelled() => {}
+    }
 }

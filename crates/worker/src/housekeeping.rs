@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kinora_media::chain;
-use kinora_store::{Store, blobs::Blobs};
+use kinora_store::{OldWorkers, Store, blobs::Blobs};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -36,6 +36,10 @@ pub struct HousekeepingOptions {
     pub retention_ms: Option<u64>,
     /// How long webhook deliveries that have ended are kept, for their log.
     pub webhook_log_ms: u64,
+    /// How long a worker may be silent before it is forgotten.
+    pub workers_ms: u64,
+    /// How long an offer that no worker announces any more is remembered.
+    pub offers_ms: u64,
     /// How often blobs that nobody refers to are looked for.
     pub sweep_every: Duration,
     /// How old such a blob must be: a request may be about to refer to it.
@@ -50,16 +54,35 @@ impl Default for HousekeepingOptions {
             expire_every: Duration::from_secs(60),
             retention_ms: None,
             webhook_log_ms: 30 * 24 * 3600 * 1000,
+            workers_ms: 60_000,
+            offers_ms: 72 * 3600 * 1000,
             sweep_every: Duration::from_secs(3600),
             sweep_grace_ms: 3600 * 1000,
         }
     }
 }
 
+/// How long attempts are remembered that have ended: what an offer's work takes is still known after a holiday.
+const ATTEMPTS_MS: u64 = 14 * 24 * 3600 * 1000;
+
 /// How many generations' media are removed at one go.
 const REMOVE_AT_ONCE: usize = 200;
 
 impl Housekeeping {
+    /// Only gives back what dead workers held, until the wish to shut down: what a worker does for the others, so that they
+    /// need nobody else for it.
+    pub async fn run_recovery(&self, shutdown: CancellationToken) {
+        let mut tick = interval_at(Instant::now(), self.options.recover_every);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                _ = tick.tick() => self.recover().await,
+            }
+        }
+    }
+
     /// Keeps house until the wish to shut down. Failures are logged; the next round tries again.
     pub async fn run(&self, shutdown: CancellationToken) {
         let every = |period: Duration| {
@@ -84,6 +107,7 @@ impl Housekeeping {
                     self.expire_grants().await;
                     self.remove_old_media().await;
                     self.forget_deliveries().await;
+                    self.forget_workers().await;
                 }
                 _ = sweep.tick() => self.sweep().await,
             }
@@ -152,6 +176,20 @@ impl Housekeeping {
         let before = (self.clock)().minus_ms(self.options.webhook_log_ms);
         if let Err(error) = self.store.forget_deliveries(before).await {
             warn!("Forgetting old webhook deliveries failed: {}", chain(&error));
+        }
+    }
+
+    /// Workers that are silent, offers that nobody announces any more, attempts that are old.
+    pub async fn forget_workers(&self) {
+        let now = (self.clock)();
+        let old = OldWorkers {
+            workers: now.minus_ms(self.options.workers_ms),
+            offers: now.minus_ms(self.options.offers_ms),
+            attempts: now.minus_ms(ATTEMPTS_MS),
+            requests: now,
+        };
+        if let Err(error) = self.store.forget_workers(old).await {
+            warn!("Forgetting old workers failed: {}", chain(&error));
         }
     }
 

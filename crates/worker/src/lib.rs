@@ -9,18 +9,22 @@
 //! - `attempt`: from a spec to finished files · `inputs`, `plan`, `wording`, `sound`, `engines`, `produce`: its
 //!   steps
 //! - [`local`]: the same attempt without a store · [`housekeeping`]: what time breaks, repaired
+//! - `presence`, [`hardware`](hardware()): that a worker is there, and on what · [`LiveCatalog`]: what is offered meanwhile
 //! - `notes`, `publish`: what an engine leaves for the next attempt, and shows to others
 //! - `progress`, `stop`, `scratch`, `error`: the small things they share
 
 mod attempt;
 mod engines;
 mod error;
+mod hardware;
 mod heartbeat;
 pub mod housekeeping;
 mod inputs;
+mod live;
 pub mod local;
 mod notes;
 mod plan;
+mod presence;
 mod produce;
 mod progress;
 mod publish;
@@ -36,12 +40,14 @@ use kinora_domain::Timestamp;
 
 pub use engines::{BuildEngine, EngineFactory};
 pub use error::AttemptError;
+pub use hardware::hardware;
 pub use housekeeping::{Housekeeping, HousekeepingOptions};
 pub use inputs::media_kind;
+pub use live::LiveCatalog;
 pub use produce::MadeClip;
 pub use progress::Standing;
 pub use publish::PublishBlob;
-pub use run::{Worker, WorkerError, WorkerOptions, WorkerParts};
+pub use run::{Identity, Worker, WorkerError, WorkerOptions, WorkerParts};
 
 /// Tells the time; an argument, so that tests can have their own.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;

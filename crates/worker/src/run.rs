@@ -10,14 +10,14 @@ use std::{
 
 use futures_util::FutureExt;
 use kinora_domain::{
-    Artifact, Catalog, Generation, GenerationId, NextOffer, OfferId, PriceTable, Status, Success, Warning,
-    WorkerId,
+    AnnouncedOffer, Announcement, Artifact, Generation, GenerationId, NextOffer, OfferId, PriceTable, Status,
+    Success, Warning, WorkerId, WorkerState,
 };
 use kinora_engine::Publisher;
 use kinora_media::{Toolbox, chain, compose::Preset, fetch::Fetcher};
 use kinora_store::{Claim, Claimed, Finished, Outcome, Store, blobs::Blobs};
 use thiserror::Error;
-use tokio::{runtime::Handle, task::JoinSet};
+use tokio::{runtime::Handle, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -26,8 +26,11 @@ use crate::{
     attempt::{Product, Task, Workshop, attempt},
     engines::{EngineFactory, Engines, message_of},
     error::AttemptError,
+    hardware::hardware,
     heartbeat::Pulse,
+    live::LiveCatalog,
     notes::{Notebooks, UnderLease},
+    presence::Presence,
     progress::Meter,
     publish::{PublishBlob, publisher},
     scratch::Scratch,
@@ -36,8 +39,8 @@ use crate::{
 
 /// Everything a worker works with.
 pub struct WorkerParts {
-    /// Who it is in leases and logs.
-    pub id: WorkerId,
+    /// Who it is.
+    pub identity: Identity,
     /// Where generations come from and go to.
     pub store: Arc<dyn Store>,
     /// Where clips are kept.
@@ -48,8 +51,8 @@ pub struct WorkerParts {
     pub fetcher: Fetcher,
     /// The engines it can run; it claims generations of their offers.
     pub engines: Vec<EngineFactory>,
-    /// In which order engines are asked: where a generation goes that one of them could not begin.
-    pub catalog: Catalog,
+    /// In which order engines are asked, here and elsewhere: where a generation goes that one of them could not begin.
+    pub catalog: LiveCatalog,
     /// Gives inputs a public URL, where this installation has one that can be reached.
     pub publish: Option<PublishBlob>,
     /// What generations cost.
@@ -58,6 +61,17 @@ pub struct WorkerParts {
     pub options: WorkerOptions,
     /// Tells the time.
     pub clock: Clock,
+}
+
+/// Who a worker is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Who it is in leases and logs.
+    pub id: WorkerId,
+    /// What people call it.
+    pub name: String,
+    /// Of its program.
+    pub version: String,
 }
 
 /// How a worker goes about it.
@@ -128,12 +142,12 @@ pub struct Worker {
 }
 
 struct Shared {
-    id: WorkerId,
+    identity: Identity,
     store: Arc<dyn Store>,
     blobs: Arc<Blobs>,
     workshop: Workshop,
     engines: Arc<[EngineFactory]>,
-    catalog: Catalog,
+    catalog: LiveCatalog,
     publish: Option<PublishBlob>,
     prices: PriceTable,
     options: WorkerOptions,
@@ -145,7 +159,7 @@ impl Worker {
     /// Gets ready: makes the scratch folder and clears what a crash left there. Nothing is claimed yet.
     pub fn new(parts: WorkerParts) -> Result<Worker, WorkerError> {
         let WorkerParts {
-            id,
+            identity,
             store,
             blobs,
             toolbox,
@@ -157,10 +171,11 @@ impl Worker {
             options,
             clock,
         } = parts;
-        let scratch = Scratch::open(&options.scratch, id).map_err(|source| WorkerError::Scratch {
-            folder: options.scratch.clone(),
-            source,
-        })?;
+        let scratch =
+            Scratch::open(&options.scratch, identity.id).map_err(|source| WorkerError::Scratch {
+                folder: options.scratch.clone(),
+                source,
+            })?;
         let kept = Arc::clone(&blobs);
         let workshop = Workshop {
             toolbox,
@@ -173,7 +188,7 @@ impl Worker {
         };
         let engines = engines.into();
         let shared = Shared {
-            id,
+            identity,
             store,
             blobs,
             workshop,
@@ -191,25 +206,67 @@ impl Worker {
     }
 
     /// Works until the wish to shut down: then claims nothing more, gives what runs `drain_ms` to finish, gives back
-    /// what has not, and returns.
-    pub async fn run(&self, shutdown: CancellationToken) {
+    /// what has not, and returns. The wish to hurry ends that time at once. While it works it is announced.
+    pub async fn run(&self, shutdown: CancellationToken, hurry: CancellationToken) {
+        let shared = &self.shared;
+        let claims = shared.offers_of_slots();
+        let presence = shared.presence(claims.len());
+        presence.announce(&shutdown).await;
         let mut slots = JoinSet::new();
-        for offers in self.shared.offers_of_slots() {
-            slots.spawn(Arc::clone(&self.shared).slot(offers, shutdown.clone()));
+        for offers in claims {
+            let orders = Orders {
+                told: presence.told(),
+                shutdown: shutdown.clone(),
+                hurry: hurry.clone(),
+            };
+            slots.spawn(Arc::clone(shared).slot(offers, orders));
         }
-        if slots.is_empty() {
-            warn!("There is no engine to work with; the worker waits for its end");
-            shutdown.cancelled().await;
-        }
-        while let Some(ended) = slots.join_next().await {
-            if let Err(error) = ended {
-                error!("A slot of the worker ended: {error}");
+        // It is announced for as long as a slot works.
+        let ended = CancellationToken::new();
+        let working = async {
+            if slots.is_empty() {
+                warn!("There is no engine to work with; the worker waits for its end");
+                shutdown.cancelled().await;
             }
-        }
+            while let Some(ended) = slots.join_next().await {
+                if let Err(error) = ended {
+                    error!("A slot of the worker ended: {error}");
+                }
+            }
+            ended.cancel();
+        };
+        tokio::join!(working, presence.keep(&shutdown, &ended));
     }
 }
 
+/// What a slot is told, by people and by its process.
+struct Orders {
+    told: watch::Receiver<WorkerState>,
+    shutdown: CancellationToken,
+    hurry: CancellationToken,
+}
+
 impl Shared {
+    /// How it shows itself.
+    fn presence(&self, slots: usize) -> Presence {
+        let Identity { id, name, version } = self.identity.clone();
+        let offer = |factory: &EngineFactory| AnnouncedOffer {
+            offer: factory.offer.clone(),
+            section: factory.section.to_owned(),
+        };
+        let announcement = Announcement {
+            id,
+            name,
+            version,
+            offers: self.engines.iter().map(offer).collect(),
+            slots: u32::try_from(slots).unwrap_or(u32::MAX),
+            hardware: hardware(),
+            started_at: (self.clock)(),
+        };
+        let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clock));
+        Presence::new(store, announcement, self.options.lease_ms, clock)
+    }
+
     /// What each slot claims: the machine's slots whatever is made on the machine, the others their one offer.
     fn offers_of_slots(&self) -> Vec<Vec<OfferId>> {
         let (others, ours): (Vec<_>, Vec<_>) = self
@@ -230,7 +287,12 @@ impl Shared {
     }
 
     /// One slot: claim, carry, again.
-    async fn slot(self: Arc<Self>, offers: Vec<OfferId>, shutdown: CancellationToken) {
+    async fn slot(self: Arc<Self>, offers: Vec<OfferId>, orders: Orders) {
+        let Orders {
+            mut told,
+            shutdown,
+            hurry,
+        } = orders;
         let mut engines = Engines::new(Arc::clone(&self.engines));
         let bell = self.store.queue_bell();
         while !shutdown.is_cancelled() {
@@ -238,11 +300,19 @@ impl Shared {
             let ring = bell.notified();
             tokio::pin!(ring);
             ring.as_mut().enable();
+            if *told.borrow_and_update() == WorkerState::Draining {
+                tokio::select! {
+                    // Who tells is there for as long as the slots are.
+                    _ = told.changed() => {}
+                    () = shutdown.cancelled() => {}
+                }
+                continue;
+            }
             match self.claim(&offers).await {
                 Ok(Some(claimed)) => {
                     // There may be more; another slot looks.
                     bell.notify_one();
-                    self.carry(claimed, &mut engines, &shutdown).await;
+                    self.carry(claimed, &mut engines, &shutdown, &hurry).await;
                     continue;
                 }
                 Ok(None) => {}
@@ -258,7 +328,7 @@ impl Shared {
 
     async fn claim(&self, offers: &[OfferId]) -> kinora_store::Result<Option<Claimed>> {
         let claim = Claim {
-            worker: self.id,
+            worker: self.identity.id,
             offers: offers.to_vec(),
             lease_ms: self.options.lease_ms,
             running_max: self.options.running_max,
@@ -267,12 +337,19 @@ impl Shared {
     }
 
     /// One generation under one lease: the attempt beside its heartbeat, then the word about how it ended.
-    async fn carry(&self, claimed: Claimed, engines: &mut Engines, shutdown: &CancellationToken) {
+    async fn carry(
+        &self,
+        claimed: Claimed,
+        engines: &mut Engines,
+        shutdown: &CancellationToken,
+        hurry: &CancellationToken,
+    ) {
         let Claimed {
             generation,
             lease,
             attempts,
             notes,
+            first_offer,
         } = claimed;
         let (id, started) = (generation.id, (self.clock)());
         info!(generation.id = %id, attempt = attempts, "Generation {id} starts, attempt {attempts}");
@@ -293,6 +370,7 @@ impl Shared {
             meter: meter.clone(),
             stop: stop.clone(),
             shutdown: shutdown.clone(),
+            hurry: hurry.clone(),
             settling: Arc::default(),
         };
         let settling = Arc::clone(&pulse.settling);
@@ -319,7 +397,7 @@ impl Shared {
                 stop: &stop,
             };
             let product = attempt(&self.workshop, engines, task).await?;
-            self.keep(&generation, product, &stop).await
+            self.keep(&generation, &first_offer, product, &stop).await
         };
         let caught = AssertUnwindSafe(attempt).catch_unwind();
         let word = async {
@@ -354,6 +432,7 @@ impl Shared {
     async fn keep(
         &self,
         generation: &Generation,
+        first_offer: &OfferId,
         product: Product,
         stop: &Stop,
     ) -> Result<Outcome, AttemptError> {
@@ -364,7 +443,7 @@ impl Shared {
             lengths,
             cost: _,
         } = product;
-        warnings.extend(self.not_the_first(generation));
+        warnings.extend(not_the_first(generation, first_offer));
         let mut artifacts = Vec::with_capacity(clips.len());
         for clip in clips {
             let blobs = Arc::clone(&self.blobs);
@@ -396,20 +475,6 @@ impl Shared {
         })
     }
 
-    /// That another engine made the clip than the one that is asked first.
-    fn not_the_first(&self, generation: &Generation) -> Option<Warning> {
-        let spec = &generation.spec;
-        let mut able = self
-            .catalog
-            .of(spec.feature)
-            .filter(|(_, limits)| limits.takes(spec));
-        let (first, _) = able.next()?;
-        (*first != generation.offer).then(|| Warning {
-            code: "other_engine".to_owned(),
-            message: format!("{first} was not available; {} made the clip.", generation.offer),
-        })
-    }
-
     /// What the store is told of how an attempt ended; nothing, if the lease is lost.
     fn outcome(
         &self,
@@ -433,7 +498,11 @@ impl Shared {
         let is_last = attempts >= self.options.attempts_max;
         let next = match is_last || !error.passable() {
             true => None,
-            false => self.catalog.after(&generation.spec, &generation.offer),
+            false => self
+                .catalog
+                .now()
+                .living
+                .after(&generation.spec, &generation.offer),
         };
         let again = !is_last && (error.retryable() || next.is_some());
         let wait_ms = self.options.retry_after_ms(id, attempts, error.retry_after());
@@ -493,6 +562,14 @@ impl Shared {
             wait = (wait * 2).min(Duration::from_secs(2));
         }
     }
+}
+
+/// That another engine made the clip than the one that was asked first.
+fn not_the_first(generation: &Generation, first: &OfferId) -> Option<Warning> {
+    (*first != generation.offer).then(|| Warning {
+        code: "other_engine".to_owned(),
+        message: format!("{first} was not available; {} made the clip.", generation.offer),
+    })
 }
 
 /// The longest wait that an engine may ask for.

@@ -264,6 +264,19 @@ class EndpointView(TypedDict):
     """What signs deliveries, as Standard Webhooks writes secrets."""
 
 
+class EngineQueueView(TypedDict):
+    """How busy an engine is."""
+
+    workers: int
+    """Workers that take work for it. 0: what is created waits for one to come."""
+    queued: int
+    """Generations that wait for it."""
+    running: int
+    """Generations that it makes."""
+    queue_seconds: float
+    """About how long one slot would need for what waits, in seconds."""
+
+
 class EngineView(TypedDict):
     """An engine that makes videos."""
 
@@ -272,6 +285,8 @@ class EngineView(TypedDict):
     about: str
     """What it is good for."""
     features: list[Literal["text-image", "frames", "reference", "edit-video"]]
+    queue: NotRequired[EngineQueueView]
+    """How busy it is, a few seconds ago at most; absent where that cannot be told."""
 
 
 class EntryList(TypedDict):

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     compose::{self, DataDir, DataDirError},
-    config::{BlobsConfig, Config, DataConfig, EngineName},
+    config::{BlobsConfig, Config, DataConfig, EngineName, Role},
 };
 
 #[derive(Debug, Args)]
@@ -75,16 +75,17 @@ pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
 
 /// The checkpoint is checked as at a start.
 fn look_at_engine(config: &Config) -> Finding {
+    if config.role == Role::Api {
+        return good("engine", "none here: workers have them");
+    }
     match compose::open_engines(config, true) {
         Ok(engines) if engines.factories.is_empty() => bad("engine", "none is configured"),
         Ok(engines) => {
-            let offers = engines.catalog.offers().iter();
-            let names: Vec<String> = offers.map(|offer| offer.id.to_string()).collect();
             let quality = match config.engine.name {
                 EngineName::Wan => format!("; quality {}", config.engine.quality.as_str()),
                 EngineName::TestPattern | EngineName::None => String::new(),
             };
-            good("engine", format!("{}{quality}", names.join(", ")))
+            good("engine", format!("{}{quality}", engines.names()))
         }
         Err(error) => bad("engine", chain(&error)),
     }

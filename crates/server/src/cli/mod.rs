@@ -24,7 +24,9 @@ mod print;
 mod serve;
 mod signals;
 mod table;
+mod top;
 mod worker;
+mod workers;
 
 use failure::Outcome;
 
@@ -40,9 +42,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Serve the API and make videos, in one process.
+    /// Serve the API and make videos, in one process or in several by their roles.
     Serve(serve::Arguments),
-    /// Make videos for a server that runs on the same data directory.
+    /// Make videos for servers on the same database: `serve --role worker` that need not listen.
     Worker(worker::Arguments),
     /// Make one video, here or on a server.
     Generate(Box<generate::Arguments>),
@@ -57,6 +59,11 @@ enum Verb {
     /// Accounts: create, list.
     #[command(subcommand)]
     Account(accounts::Verb),
+    /// Workers: list, drain, resume.
+    #[command(subcommand)]
+    Workers(workers::Verb),
+    /// Show the queue and its workers, live.
+    Top(top::Arguments),
     /// Credits: grant, show, entries.
     #[command(subcommand)]
     Credits(credits::Verb),
@@ -121,6 +128,8 @@ pub fn run() -> ExitCode {
         Verb::Models(verb) => models::run(&common, verb),
         Verb::Key(verb) => keys::run(&common, verb),
         Verb::Account(verb) => accounts::run(&common, verb),
+        Verb::Workers(verb) => workers::run(&common, verb),
+        Verb::Top(arguments) => top::run(&common, arguments),
         Verb::Credits(verb) => credits::run(&common, verb),
         Verb::Migrate(arguments) => migrate::run(&common, arguments),
         Verb::Doctor(arguments) => doctor::run(&common, arguments),

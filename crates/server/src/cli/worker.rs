@@ -1,26 +1,9 @@
-//! `kinora worker`: makes videos for a server that has its data directory on the same machine, in a process of its
-//! own. The server keeps house for both.
-
-use std::{
-    io::{Write, stdout},
-    time::Duration,
-};
+//! `kinora worker`: what `kinora serve --role worker` is, without a listener unless one is asked for, so that any number of
+//! them fits beside a server on one machine.
 
 use clap::Args;
-use tokio_util::sync::CancellationToken;
 
-use super::{
-    CommonArguments,
-    failure::{Failure, Outcome, failed},
-    flag, flags,
-    serve::raise_open_files,
-    signals::StopSignals,
-};
-use crate::{
-    compose::{DataDir, Node},
-    config::Config,
-    logging,
-};
+use super::{CommonArguments, failure::Outcome, flag, flags, serve};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -39,10 +22,17 @@ pub(super) struct Arguments {
     /// Videos made at once [worker.slots]
     #[arg(long, value_name = "N")]
     slots: Option<String>,
+    /// What it is called; without it as the machine is [worker.name]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Where probes and figures are answered; nothing listens without it [server.listen]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
 }
 
 pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
     let config = common.load([
+        flag("kinora worker", "server.role", Some("worker")),
         flag("--engine", "engine.name", arguments.engine.as_deref()),
         flag(
             "--checkpoint",
@@ -52,52 +42,8 @@ pub(super) fn run(common: &CommonArguments, arguments: Arguments) -> Outcome {
         flags("--lora", "engine.loras", &arguments.lora),
         flag("--quality", "engine.quality", arguments.quality.as_deref()),
         flag("--slots", "worker.slots", arguments.slots.as_deref()),
+        flag("--name", "worker.name", arguments.name.as_deref()),
+        flag("--listen", "server.listen", arguments.listen.as_deref()),
     ])?;
-    if config.slots == 0 {
-        return Err(Failure::refused(
-            "a worker without slots would do nothing: worker.slots or --slots takes 1 to 64",
-        ));
-    }
-    logging::start(&config.log);
-    raise_open_files();
-    let dir = DataDir::existing(&config.data).map_err(Failure::refused)?;
-
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(failed("the runtime could not be started"))?;
-    let done = runtime.block_on(work(&config, &dir));
-    match &done {
-        Ok(()) => runtime.shutdown_timeout(Duration::from_secs(2)),
-        Err(_) => runtime.shutdown_background(),
-    }
-    done
-}
-
-async fn work(config: &Config, dir: &DataDir) -> Outcome {
-    let mut signals = StopSignals::catch().map_err(failed("signals cannot be caught"))?;
-    let node = Node::open(config, dir)
-        .await
-        .map_err(failed("the worker cannot start"))?;
-    let worker = node.worker(config).map_err(failed("the worker cannot start"))?;
-    let shutdown = CancellationToken::new();
-    let mut running = tokio::spawn({
-        let shutdown = shutdown.clone();
-        async move { worker.run(shutdown).await }
-    });
-    // A standard output that nobody reads is no reason to stop.
-    let _ = writeln!(
-        stdout(),
-        "A worker makes videos with {} for the data in {}",
-        node.engine_names(),
-        dir.root().display()
-    );
-
-    tokio::select! {
-        signal = signals.next() => tracing::info!("{signal}: no more work is taken, what runs may finish"),
-        ended = &mut running => return Err(Failure::failed(format!("the worker stopped by itself: {ended:?}"))),
-    }
-    shutdown.cancel();
-    tokio::select! {
-        ended = running => ended.map_err(failed("the worker did not stop in good order")).map(|_| ()),
-        signal = signals.next() => Err(Failure::interrupted(format!("a second {signal}: stopped at once"))),
-    }
+    serve::start(&config, arguments.listen.is_some(), None)
 }

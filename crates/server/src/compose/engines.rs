@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kinora_domain::{Catalog, Feature, Offer, OfferId};
+use kinora_domain::{AnnouncedOffer, Catalog, Offer, OfferId};
 use kinora_engine::{
     Chat, DashScope, DashScopeOptions, Engine, EngineError, Expander, LoraOptions, OpenCheckpointError,
     OpenUpstreamError, TestPattern, TestPatternOptions, VideosApi, WanEngine, WanOptions,
@@ -14,16 +14,46 @@ use thiserror::Error;
 
 use super::{Located, NotHere, locate, memory::room_for_models};
 use crate::config::{
-    Config, EngineConfig, EngineName, EngineSection, HubConfig, MediaConfig, PromptConfig, UpstreamConfig,
+    Config, EngineConfig, EngineName, EngineSection, HubConfig, MediaConfig, PromptConfig, RoutesConfig,
+    UpstreamConfig,
 };
 
 /// What makes videos here.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Engines {
     /// Builds them.
     pub factories: Vec<EngineFactory>,
-    /// What they can do, and in which order they are asked.
-    pub catalog: Catalog,
+}
+
+impl Engines {
+    /// What they can do.
+    pub fn offers(&self) -> Vec<AnnouncedOffer> {
+        let offer = |factory: &EngineFactory| AnnouncedOffer {
+            offer: factory.offer.clone(),
+            section: factory.section.to_owned(),
+        };
+        self.factories.iter().map(offer).collect()
+    }
+
+    /// What they can do, in the order in which they are asked.
+    pub fn catalog(&self, routes: &RoutesConfig) -> Catalog {
+        let announced = self.offers();
+        let offers = announced
+            .iter()
+            .map(|announced| announced.offer.clone())
+            .collect();
+        Catalog::with_routes(offers, |feature| routes.order(feature, &announced))
+    }
+
+    /// Their names, for people.
+    pub fn names(&self) -> String {
+        let names: Vec<String> = self
+            .factories
+            .iter()
+            .map(|factory| factory.offer.id.to_string())
+            .collect();
+        names.join(", ")
+    }
 }
 
 /// Engines that cannot be used.
@@ -67,11 +97,11 @@ const RESULT_TIMEOUT: Duration = Duration::from_secs(600);
 pub fn open_engines(config: &Config, is_served: bool) -> Result<Engines, OpenEnginesError> {
     let expander = open_expander(&config.prompt)?;
     let mut opened = Vec::new();
-    opened.extend(local(config, expander.as_ref())?.map(|factory| (EngineSection::Engine, factory)));
+    opened.extend(local(config, expander.as_ref())?);
     let fetcher = || result_fetcher(&config.media);
-    let mut add = |section, factory: EngineFactory, expands_prompts: bool| {
+    let mut add = |factory: EngineFactory, expands_prompts: bool| {
         let expander = expander.clone().filter(|_| !expands_prompts);
-        opened.push((section, factory.with_expander(expander)));
+        opened.push(factory.with_expander(expander));
     };
     if let Some(UpstreamConfig {
         options,
@@ -86,7 +116,7 @@ pub fn open_engines(config: &Config, is_served: bool) -> Result<Engines, OpenEng
         let fetcher = fetcher()?;
         let open = move || DashScope::open(options.clone(), fetcher.clone());
         let section = EngineSection::DashScope;
-        add(section, upstream(section, *at_once, open)?, *expands_prompts);
+        add(upstream(section, *at_once, open)?, *expands_prompts);
     }
     if let Some(UpstreamConfig {
         options,
@@ -97,24 +127,16 @@ pub fn open_engines(config: &Config, is_served: bool) -> Result<Engines, OpenEng
         let (options, fetcher) = (options.clone(), fetcher()?);
         let open = move || VideosApi::open(options.clone(), fetcher.clone());
         let section = EngineSection::VideosApi;
-        add(section, upstream(section, *at_once, open)?, *expands_prompts);
+        add(upstream(section, *at_once, open)?, *expands_prompts);
     }
-    let id = |section: &EngineSection| -> Option<OfferId> {
-        let found = opened.iter().find(|(opened, _)| opened == section);
-        found.map(|(_, factory)| factory.offer.id.clone())
-    };
-    let route = |feature: Feature| config.routes.of(feature).iter().filter_map(id).collect();
-    let offers: Vec<Offer> = opened.iter().map(|(_, factory)| factory.offer.clone()).collect();
-    for (index, offer) in offers.iter().enumerate() {
-        if offers[..index].iter().any(|other| other.id == offer.id) {
-            let name = offer.id.0.clone();
+    let ids: Vec<&OfferId> = opened.iter().map(|factory| &factory.offer.id).collect();
+    for (index, id) in ids.iter().enumerate() {
+        if ids[..index].contains(id) {
+            let name = id.0.clone();
             return Err(OpenEnginesError::SameName { name });
         }
     }
-    Ok(Engines {
-        catalog: Catalog::with_routes(offers, route),
-        factories: opened.into_iter().map(|(_, factory)| factory).collect(),
-    })
+    Ok(Engines { factories: opened })
 }
 
 /// Who expands prompts, for the engines that want it.
@@ -138,7 +160,7 @@ fn local(
             let options = wan_options(&config.engine, &config.hub)?;
             let opened = WanEngine::open(options.clone())?;
             let expander = expander.filter(|_| opened.takes_expanded()).cloned();
-            let factory = EngineFactory::new(opened.offer().clone(), move || {
+            let factory = EngineFactory::new(named(opened.offer().clone(), &config.engine), move || {
                 let engine = WanEngine::open(options.clone()).map_err(|error| unavailable(&error))?;
                 Ok(Box::new(engine))
             });
@@ -146,11 +168,22 @@ fn local(
         }
         EngineName::TestPattern => {
             let offer = TestPattern::new(TestPatternOptions::default()).offer().clone();
-            Ok(Some(EngineFactory::new(offer, || {
+            Ok(Some(EngineFactory::new(named(offer, &config.engine), || {
                 Ok(Box::new(TestPattern::new(TestPatternOptions::default())))
             })))
         }
         EngineName::None => Ok(None),
+    }
+}
+
+/// By the name that the configuration gives it: what two machines do differently must not share one.
+fn named(offer: Offer, config: &EngineConfig) -> Offer {
+    match &config.offer {
+        Some(name) => Offer {
+            id: OfferId(name.clone()),
+            ..offer
+        },
+        None => offer,
     }
 }
 
@@ -164,7 +197,7 @@ fn upstream<E: Engine + 'static>(
     let factory = EngineFactory::new(opened.offer().clone(), move || {
         Ok(Box::new(open().map_err(|error| unavailable(&error))?))
     });
-    Ok(factory.with_own_slots(at_once))
+    Ok(factory.with_own_slots(at_once).in_section(section))
 }
 
 fn unavailable(error: &dyn std::error::Error) -> EngineError {
@@ -186,6 +219,7 @@ fn result_fetcher(config: &MediaConfig) -> Result<Fetcher, FetchError> {
 pub fn wan_options(config: &EngineConfig, hub: &HubConfig) -> Result<WanOptions, NotHere> {
     let EngineConfig {
         name: _,
+        offer: _,
         checkpoint,
         loras,
         timesteps,

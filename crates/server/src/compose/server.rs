@@ -14,8 +14,13 @@ use super::{
     record_metrics,
 };
 use crate::{
-    config::Config,
-    http::{App, first_visit::names_loopback, router, router::metrics_router},
+    config::{Config, Role},
+    http::{
+        App,
+        first_visit::names_loopback,
+        router,
+        router::{metrics_router, worker_router},
+    },
 };
 
 /// How often figures are folded together and idle keys forgotten.
@@ -23,11 +28,13 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(30);
 
 /// A server that answers. Dropping it cuts everything off; [`Server::stop`] ends it well.
 pub struct Server {
-    url: String,
+    url: Option<String>,
     metrics_url: Option<String>,
     app: App,
     /// Told first: nothing new is started.
     drain: CancellationToken,
+    /// Told where there is no time: what runs is handed back at once.
+    hurry: CancellationToken,
     /// Told last: nothing more is answered.
     close: CancellationToken,
     /// The worker's slots. Empty where other processes work.
@@ -39,33 +46,43 @@ pub struct Server {
 impl Server {
     /// Starts everything. Requests are answered from now on.
     pub async fn start(config: &Config, node: Node, listeners: Listeners) -> Result<Server, ComposeError> {
-        let (drain, close) = (CancellationToken::new(), CancellationToken::new());
+        let [drain, hurry, close] = [(); 3].map(|()| CancellationToken::new());
         let (url, metrics_url) = (listeners.url(), listeners.metrics_url());
-        let app = node.app(config, &url, drain.clone(), record_metrics()).await?;
+        let address = url.as_deref().unwrap_or_default();
+        let app = node.app(config, address, drain.clone(), record_metrics()).await?;
+        let works = match config.role {
+            Role::Api => false,
+            Role::Worker | Role::All => config.slots > 0,
+        };
         let mut working = JoinSet::new();
-        if config.slots > 0 {
+        if works {
             let worker = node.worker(config)?;
-            let shutdown = drain.clone();
-            working.spawn(async move { worker.run(shutdown).await });
+            let (shutdown, hurry) = (drain.clone(), hurry.clone());
+            working.spawn(async move { worker.run(shutdown, hurry).await });
         }
 
         let mut serving = JoinSet::new();
         let housekeeping = Arc::new(node.housekeeping(config));
         let shutdown = close.clone();
-        serving.spawn(async move { housekeeping.run(shutdown).await });
+        match config.role {
+            Role::Worker => {
+                serving.spawn(async move { housekeeping.run_recovery(shutdown).await });
+            }
+            Role::Api | Role::All => {
+                serving.spawn(async move { housekeeping.run(shutdown).await });
+                let webhooks = node.webhooks(config, &app);
+                let shutdown = close.clone();
+                serving.spawn(async move { webhooks.run(shutdown).await });
+            }
+        }
         serving.spawn(upkeep(app.clone(), close.clone()));
-        let webhooks = node.webhooks(config, &app);
-        let shutdown = close.clone();
-        serving.spawn(async move { webhooks.run(shutdown).await });
+        let (catalog, shutdown) = (node.catalog.clone(), close.clone());
+        serving.spawn(async move { catalog.run(shutdown).await });
         let limits = ConnectionLimits {
             connections_max: config.server.connections_max,
             header_timeout: Duration::from_millis(config.server.header_timeout_ms),
         };
-        let Listeners {
-            api,
-            metrics,
-            address: _,
-        } = listeners;
+        let Listeners { main, metrics } = listeners;
         if let Some(metrics) = metrics {
             serving.spawn(listener::serve(
                 metrics,
@@ -74,34 +91,42 @@ impl Server {
                 close.clone(),
             ));
         }
-        serving.spawn(listener::serve(api, router(app.clone()), limits, close.clone()));
+        if let Some(main) = main {
+            let router = match config.role {
+                Role::Worker => worker_router(app.clone()),
+                Role::Api | Role::All => router(app.clone()),
+            };
+            serving.spawn(listener::serve(main, router, limits, close.clone()));
+        }
         Ok(Server {
             url,
             metrics_url,
             app,
             drain,
+            hurry,
             close,
             working,
             serving,
         })
     }
 
-    /// Where clients on this machine reach it.
-    pub fn url(&self) -> &str {
-        &self.url
+    /// Where clients on this machine reach it; `None` where nothing listens.
+    pub fn url(&self) -> Option<&str> {
+        self.url.as_deref()
     }
 
     /// The link that opens the Studio and signs in with the key of the first start, once and from this machine only.
     /// There is none where the server does not listen on loopback.
     pub fn invite(&self, fresh: &FreshKey) -> Option<String> {
-        if !names_loopback(self.url.strip_prefix("http://")?) {
+        let url = self.url()?;
+        if !names_loopback(url.strip_prefix("http://")?) {
             return None;
         }
         let code = hex::encode(rand::random::<[u8; 16]>());
         self.app
             .first_visit
             .invite(&code, &fresh.secret, (self.app.clock)());
-        Some(format!("{}/studio#start={code}", self.url))
+        Some(format!("{url}/studio#start={code}"))
     }
 
     /// Where its figures are read, if they are.
@@ -113,9 +138,14 @@ impl Server {
     pub async fn broken(&mut self) -> String {
         let (part, ended) = tokio::select! {
             Some(ended) = self.working.join_next() => ("the worker", ended),
-            Some(ended) = self.serving.join_next() => ("a listener, the housekeeping or the webhooks", ended),
+            Some(ended) = self.serving.join_next() => ("a listener, the housekeeping, the catalogue or the webhooks", ended),
         };
         format!("{part} ended by itself{}", reason(ended))
+    }
+
+    /// Gives what runs no more time: it is handed back.
+    pub fn hurry(&self) {
+        self.hurry.cancel();
     }
 
     /// Takes no more work, lets what runs finish for as long as the configuration allows, then closes.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use kinora_domain::{Feature, Start};
+use kinora_domain::{AnnouncedOffer, Feature, Offer, Start};
 use kinora_engine::Secret;
 
 use super::*;
@@ -66,6 +66,7 @@ fn upstreams_are_there_when_they_are_named() {
         ("KINORA_VIDEOS_UPSTREAM__SIZES", "832x480, 480x832"),
         ("KINORA_VIDEOS_UPSTREAM__STARTS", "text,first-frame"),
         ("KINORA_ROUTES__FRAMES", "engine,dashscope"),
+        ("KINORA_ROUTES__TEXT_IMAGE", "engine:c,dashscope,engine"),
         ("KINORA_ENGINE__NAME", "none"),
     ];
     let config = load(None, &variables, &[]).unwrap();
@@ -77,11 +78,23 @@ fn upstreams_are_there_when_they_are_named() {
     assert_eq!((server.sizes.len(), server.sizes[1].height), (2, 832));
     assert_eq!(server.starts, [Start::Text, Start::FirstFrame]);
     let routes = config.routes;
-    assert_eq!(
-        routes.of(Feature::Frames),
-        [EngineSection::Engine, EngineSection::DashScope]
-    );
-    assert_eq!(routes.of(Feature::Reference).len(), 3);
+    let offer = |id: &str, section: EngineSection| AnnouncedOffer {
+        offer: Offer::unlimited(id, ""),
+        section: section.as_str().to_owned(),
+    };
+    let offers = [
+        offer("a", EngineSection::Engine),
+        offer("b", EngineSection::DashScope),
+        offer("c", EngineSection::Engine),
+        offer("d", EngineSection::VideosApi),
+    ];
+    let order = |feature| -> Vec<String> {
+        let ids = routes.order(feature, &offers).into_iter();
+        ids.map(|id| id.to_string()).collect()
+    };
+    assert_eq!(order(Feature::Frames), ["a", "c", "b"]);
+    assert_eq!(order(Feature::Reference), ["b", "d", "a", "c"]);
+    assert_eq!(order(Feature::TextImage), ["c", "b", "a"]);
 }
 
 #[test]

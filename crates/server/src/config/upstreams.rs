@@ -2,15 +2,22 @@
 
 use std::time::Duration;
 
-use kinora_domain::{Feature, FrameSize, Start};
+use kinora_domain::{AnnouncedOffer, Feature, FrameSize, OfferId, Start};
 use kinora_engine::{DashScopeOptions, Secret, VideosApi, VideosApiOptions, dashscope::DashScopeModels};
 
 use super::{optional, reader::Reader, to_u32, to_usize, unless_zero};
 
-/// For each workflow, the sections whose engines are asked, in order.
+/// For each workflow, the engines that are asked, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoutesConfig {
-    routes: Vec<(Feature, Vec<EngineSection>)>,
+    routes: Vec<(Feature, Vec<RouteEntry>)>,
+}
+
+/// All engines of a section, of whatever worker, or the one of a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct RouteEntry {
+    section: EngineSection,
+    name: Option<String>,
 }
 
 /// A section of the configuration that may describe an engine.
@@ -54,7 +61,7 @@ impl EngineSection {
 
 impl RoutesConfig {
     pub(super) fn read(reader: &mut Reader) -> RoutesConfig {
-        let mut route = |feature, key| (feature, sections(reader, key));
+        let mut route = |feature, key| (feature, entries(reader, key));
         RoutesConfig {
             routes: vec![
                 route(Feature::TextImage, "routes.text_image"),
@@ -65,27 +72,45 @@ impl RoutesConfig {
         }
     }
 
-    /// Whose engines are asked for a feature, in order.
-    pub fn of(&self, feature: Feature) -> &[EngineSection] {
-        let route = self.routes.iter().find(|(routed, _)| *routed == feature);
-        route.map_or(&[], |(_, sections)| sections)
+    /// The offers that are asked for a feature, in order; several of one section in the order in which they are given.
+    pub fn order(&self, feature: Feature, offers: &[AnnouncedOffer]) -> Vec<OfferId> {
+        let route = self.routes.iter().filter(|(routed, _)| *routed == feature);
+        let mut ids: Vec<OfferId> = Vec::new();
+        for RouteEntry { section, name } in route.flat_map(|(_, entries)| entries) {
+            for AnnouncedOffer { offer, section: of } in offers {
+                let is_meant = of == section.as_str() && name.as_ref().is_none_or(|name| *name == offer.id.0);
+                if is_meant && !ids.contains(&offer.id) {
+                    ids.push(offer.id.clone());
+                }
+            }
+        }
+        ids
     }
 }
 
-fn sections(reader: &mut Reader, key: &'static str) -> Vec<EngineSection> {
+fn entries(reader: &mut Reader, key: &'static str) -> Vec<RouteEntry> {
     let names = EngineSection::ALL.map(|section| format!("{:?}", section.as_str()));
-    reader.list(key, &format!("{}, each once", names.join(", ")), |names| {
-        let mut sections = Vec::new();
-        for name in names {
+    let takes = format!(
+        "{}, or one engine of a section as \"engine:its-name\", each once",
+        names.join(", ")
+    );
+    reader.list(key, &takes, |texts| {
+        let mut entries = Vec::new();
+        for text in texts {
+            let (section, named) = match text.split_once(':') {
+                Some((section, named)) => (section, Some(name(named)?)),
+                None => (*text, None),
+            };
             let section = EngineSection::ALL
                 .into_iter()
-                .find(|section| section.as_str() == *name)?;
-            if sections.contains(&section) {
+                .find(|known| known.as_str() == section)?;
+            let entry = RouteEntry { section, name: named };
+            if entries.contains(&entry) {
                 return None;
             }
-            sections.push(section);
+            entries.push(entry);
         }
-        Some(sections)
+        Some(entries)
     })
 }
 
@@ -159,12 +184,12 @@ pub(super) fn videos_api(reader: &mut Reader) -> Option<UpstreamConfig<VideosApi
     })
 }
 
-const NAME: &str = "a name of letters, digits and -_./";
+pub(super) const NAME: &str = "a name of letters, digits and -_./";
 pub(super) const URL: &str = "an http:// or https:// URL";
 const POLL_MS: std::ops::RangeInclusive<u64> = 100..=60_000;
 const TIMEOUT_S: std::ops::RangeInclusive<u64> = 1..=600;
 
-fn name(text: &str) -> Option<String> {
+pub(super) fn name(text: &str) -> Option<String> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
     (!text.is_empty() && text.len() <= 100 && text.chars().all(is_name)).then(|| text.to_owned())
 }

@@ -45,7 +45,11 @@ pub async fn admit(State((app, access)): State<(App, Access)>, mut request: Requ
     if access.writes && caller.scope == Scope::Read {
         return ApiError::forbidden("This key may only read.").into_response();
     }
-    let (verdict, headers) = app.rates.check(access.rate, caller.key);
+    let counted = app.rates.check(access.rate, caller.key, (app.clock)()).await;
+    let (verdict, headers) = match counted {
+        Ok(counted) => counted,
+        Err(error) => return error.into_response(),
+    };
     let mut response = match verdict {
         Ok(()) => {
             request.extensions_mut().insert(caller);

@@ -219,7 +219,7 @@ async fn judge(app: &App, endpoint: Endpoint, request: Request) -> ApiResult<Wan
         });
     }
     let seed = Seed::from_entropy(rand::random());
-    let (spec, offer) = match app.catalog.judge(&draft, &url_problem, seed) {
+    let (spec, offer) = match app.catalog.now().catalog.judge(&draft, &url_problem, seed) {
         Ok(judged) if violations.is_empty() => judged,
         Ok(_) => return Err(ApiError::violations(violations)),
         Err(found) => {
@@ -247,7 +247,7 @@ fn check_model_name(app: &App, name: &str) -> ApiResult<()> {
 }
 
 fn no_offer(app: &App, feature: Feature) -> ApiError {
-    match app.catalog.offers().is_empty() {
+    match app.catalog.now().catalog.offers().is_empty() {
         true => ApiError::unavailable("No engine is connected to this server at the moment.", 30),
         false => ApiError::unsupported_feature(feature),
     }

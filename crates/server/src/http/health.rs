@@ -9,6 +9,7 @@ use axum::{
 use super::{
     App,
     error::{ApiError, ApiResult},
+    queue,
 };
 
 /// GET `/healthz`: the process runs and answers.
@@ -30,14 +31,11 @@ pub async fn get_readiness(State(app): State<App>) -> ApiResult<&'static str> {
 
 /// GET `/metrics`, on the listener that the configuration names.
 pub async fn get_metrics(State(app): State<App>) -> Response {
-    if let Ok(depth) = app.store.queue_depth().await {
-        let age_s = depth
-            .oldest_queued_at
-            .map_or(0, |since| (app.clock)().ms_since(since) / 1000);
-        metrics::gauge!("kinora_generations_queued").set(depth.queued as f64);
-        metrics::gauge!("kinora_generations_running").set(depth.running as f64);
-        metrics::gauge!("kinora_oldest_queued_age_seconds").set(age_s as f64);
+    let mut text = app.metrics.render();
+    match app.figures().await {
+        Ok(figures) => text += &queue::to_prometheus(&figures),
+        Err(error) => tracing::warn!("The queue cannot be measured: {}", kinora_media::chain(&error)),
     }
     let kind = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    (StatusCode::OK, kind, app.metrics.render()).into_response()
+    (StatusCode::OK, kind, text).into_response()
 }

@@ -7,9 +7,10 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::http::HeaderValue;
-use kinora_domain::{Catalog, PriceTable, Timestamp};
+use kinora_domain::{PriceTable, Timestamp};
 use kinora_media::{Toolbox, fetch::AllowedHosts};
 use kinora_store::{Store, blobs::Blobs};
+use kinora_worker::LiveCatalog;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,7 @@ pub mod keys;
 pub mod linger;
 pub mod models;
 pub mod openapi;
+pub mod queue;
 pub mod rate;
 pub mod router;
 mod studio;
@@ -75,7 +77,9 @@ pub struct AppParts {
     /// Which URLs may be webhooks.
     pub webhook_targets: WebhookTargets,
     /// What the engines behind this server can do, and in which order they are asked.
-    pub catalog: Catalog,
+    pub catalog: LiveCatalog,
+    /// How much waits, and who works.
+    pub last_figures: queue::LastFigures,
     /// What it costs.
     pub prices: PriceTable,
     /// Requests per key and minute.
@@ -105,6 +109,8 @@ pub struct HttpSettings {
     pub url_life_ms: u64,
     /// How long a generation may take from submission to its end, in milliseconds.
     pub deadline_ms: u64,
+    /// How long a worker may be silent before it is taken for dead, in milliseconds.
+    pub lease_ms: u64,
     /// How many of an account's generations may be queued at once.
     pub queued_max: u32,
     /// How many webhook endpoints an account may have.

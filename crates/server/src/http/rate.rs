@@ -1,7 +1,10 @@
 //! Requests per key and minute, in three buckets: creating, polling one generation, and all other reading. A
 //! client that polls hard cannot starve its own submissions.
+//!
+//! Where the database is a file, one server has it, and counts in its memory. Where it is on a server there may be any
+//! number of nodes, which count together in the database.
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, sync::Arc};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use governor::{
@@ -10,7 +13,8 @@ use governor::{
     middleware::StateInformationMiddleware,
     state::keyed::HashMapStateStore,
 };
-use kinora_domain::KeyId;
+use kinora_domain::{KeyId, Timestamp};
+use kinora_store::{Counted, CountedRequest, Store};
 
 use super::error::{ApiError, ApiResult};
 
@@ -25,6 +29,16 @@ pub enum RateKind {
     Read,
 }
 
+impl RateKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            RateKind::Create => "create",
+            RateKind::Get => "get",
+            RateKind::Read => "read",
+        }
+    }
+}
+
 /// Requests a minute for each key.
 #[derive(Debug, Clone, Copy)]
 pub struct RateSettings {
@@ -36,82 +50,135 @@ pub struct RateSettings {
     pub read_per_minute: NonZeroU32,
 }
 
+impl RateSettings {
+    fn of(&self, kind: RateKind) -> NonZeroU32 {
+        match kind {
+            RateKind::Create => self.create_per_minute,
+            RateKind::Get => self.get_per_minute,
+            RateKind::Read => self.read_per_minute,
+        }
+    }
+}
+
 type Limiter = RateLimiter<KeyId, HashMapStateStore<KeyId>, MonotonicClock, StateInformationMiddleware>;
 
 /// The counters of all keys.
 pub struct Rates {
-    create: Bucket,
-    get: Bucket,
-    read: Bucket,
+    settings: RateSettings,
+    counters: Counters,
 }
 
-struct Bucket {
-    per_minute: NonZeroU32,
-    limiter: Limiter,
+enum Counters {
+    /// Of this process, which is the only one.
+    Own {
+        create: Limiter,
+        get: Limiter,
+        read: Limiter,
+    },
+    /// Of all nodes.
+    Shared(Arc<dyn Store>),
 }
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 impl Rates {
-    /// Counters at zero.
-    pub fn new(settings: RateSettings) -> Rates {
+    /// Counters of this process alone, at zero.
+    pub fn own(settings: RateSettings) -> Rates {
+        let limiter = |kind| {
+            let counters = HashMapStateStore::default();
+            let limiter: Limiter =
+                RateLimiter::new(Quota::per_minute(settings.of(kind)), counters, MonotonicClock);
+            limiter
+        };
         Rates {
-            create: Bucket::new(settings.create_per_minute),
-            get: Bucket::new(settings.get_per_minute),
-            read: Bucket::new(settings.read_per_minute),
+            settings,
+            counters: Counters::Own {
+                create: limiter(RateKind::Create),
+                get: limiter(RateKind::Get),
+                read: limiter(RateKind::Read),
+            },
+        }
+    }
+
+    /// Counters that all nodes share.
+    pub fn shared(settings: RateSettings, store: Arc<dyn Store>) -> Rates {
+        Rates {
+            settings,
+            counters: Counters::Shared(store),
         }
     }
 
     /// Counts one request of `key`. The headers go on the answer either way.
-    pub fn check(&self, kind: RateKind, key: KeyId) -> (ApiResult<()>, HeaderMap) {
-        match kind {
-            RateKind::Create => self.create.check("create", key),
-            RateKind::Get => self.get.check("get", key),
-            RateKind::Read => self.read.check("read", key),
-        }
+    pub async fn check(
+        &self,
+        kind: RateKind,
+        key: KeyId,
+        now: Timestamp,
+    ) -> ApiResult<(ApiResult<()>, HeaderMap)> {
+        let per_minute = self.settings.of(kind).get();
+        let counted = match &self.counters {
+            Counters::Own { create, get, read } => match kind {
+                RateKind::Create => count(create, key),
+                RateKind::Get => count(get, key),
+                RateKind::Read => count(read, key),
+            },
+            Counters::Shared(store) => {
+                let request = CountedRequest {
+                    key,
+                    kind: kind.as_str(),
+                    per_minute,
+                };
+                store.count_request(request, now).await?
+            }
+        };
+        Ok(answer(kind, per_minute, counted))
     }
 
-    /// Forgets keys whose buckets are full again; called now and then.
+    /// Forgets keys whose buckets are full again; called now and then. What nodes share is forgotten by the housekeeping.
     pub fn forget_idle(&self) {
-        for bucket in [&self.create, &self.get, &self.read] {
-            bucket.limiter.retain_recent();
+        match &self.counters {
+            Counters::Own { create, get, read } => {
+                [create, get, read].into_iter().for_each(Limiter::retain_recent)
+            }
+            Counters::Shared(_) => {}
         }
     }
 }
 
-impl Bucket {
-    fn new(per_minute: NonZeroU32) -> Bucket {
-        let counters = HashMapStateStore::default();
-        let limiter: Limiter = RateLimiter::new(Quota::per_minute(per_minute), counters, MonotonicClock);
-        Bucket { per_minute, limiter }
-    }
-
-    fn check(&self, name: &str, key: KeyId) -> (ApiResult<()>, HeaderMap) {
-        let quota = self.per_minute.get();
-        let (verdict, remaining, wait_s) = match self.limiter.check_key(&key) {
-            // One more request becomes possible every 60 / quota seconds.
-            Ok(state) => (
-                Ok(()),
-                state.remaining_burst_capacity(),
-                u64::from(60_u32.div_ceil(quota)),
-            ),
-            Err(not_until) => {
-                let wait = not_until.wait_time_from(MonotonicClock.now());
-                let wait_s = wait.as_millis().div_ceil(1000).max(1) as u64;
-                let message = format!("Too many requests: {quota} a minute are taken; wait {wait_s} s.");
-                (Err(ApiError::rate_limited(message, wait_s)), 0, wait_s)
+fn count(limiter: &Limiter, key: KeyId) -> Counted {
+    match limiter.check_key(&key) {
+        Ok(state) => Counted::Within {
+            remaining: state.remaining_burst_capacity(),
+        },
+        Err(not_until) => {
+            let wait = not_until.wait_time_from(MonotonicClock.now());
+            Counted::TooMany {
+                wait_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
             }
-        };
-        let mut headers = HeaderMap::new();
-        insert(&mut headers, POLICY, format!("\"{name}\";q={quota};w=60"));
-        insert(
-            &mut headers,
-            LIMIT,
-            format!("\"{name}\";r={remaining};t={wait_s}"),
-        );
-        (verdict, headers)
+        }
     }
+}
+
+fn answer(kind: RateKind, per_minute: u32, counted: Counted) -> (ApiResult<()>, HeaderMap) {
+    let (verdict, remaining, wait_s) = match counted {
+        // One more request becomes possible every 60 / quota seconds.
+        Counted::Within { remaining } => (Ok(()), remaining, u64::from(60_u32.div_ceil(per_minute))),
+        Counted::TooMany { wait_ms } => {
+            let wait_s = wait_ms.div_ceil(1000).max(1);
+            let message = format!("Too many requests: {per_minute} a minute are taken; wait {wait_s} s.");
+            (Err(ApiError::rate_limited(message, wait_s)), 0, wait_s)
+        }
+    };
+    let name = kind.as_str();
+    let mut headers = HeaderMap::new();
+    insert(&mut headers, POLICY, format!("\"{name}\";q={per_minute};w=60"));
+    insert(
+        &mut headers,
+        LIMIT,
+        format!("\"{name}\";r={remaining};t={wait_s}"),
+    );
+    (verdict, headers)
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {
@@ -123,26 +190,25 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {
 
 #[cfg(test)]
 mod tests {
-    use kinora_domain::Timestamp;
-
     use super::*;
 
-    #[test]
-    fn counts_each_key_and_kind_alone() {
+    #[tokio::test]
+    async fn counts_each_key_and_kind_alone() {
         let limit = |n| NonZeroU32::new(n).expect("not zero");
-        let rates = Rates::new(RateSettings {
+        let rates = Rates::own(RateSettings {
             create_per_minute: limit(2),
             get_per_minute: limit(100),
             read_per_minute: limit(1),
         });
         let (a, b) = (KeyId::new(Timestamp(1), 1), KeyId::new(Timestamp(1), 2));
-        assert!(rates.check(RateKind::Create, a).0.is_ok());
-        let (verdict, headers) = rates.check(RateKind::Create, a);
+        let check = async |kind, key| rates.check(kind, key, Timestamp(1)).await.expect("counted");
+        assert!(check(RateKind::Create, a).await.0.is_ok());
+        let (verdict, headers) = check(RateKind::Create, a).await;
         assert!(verdict.is_ok());
         assert_eq!(headers["ratelimit-policy"], "\"create\";q=2;w=60");
         assert_eq!(headers["ratelimit"], "\"create\";r=0;t=30");
-        assert!(rates.check(RateKind::Create, a).0.is_err());
-        assert!(rates.check(RateKind::Create, b).0.is_ok());
-        assert!(rates.check(RateKind::Get, a).0.is_ok());
+        assert!(check(RateKind::Create, a).await.0.is_err());
+        assert!(check(RateKind::Create, b).await.0.is_ok());
+        assert!(check(RateKind::Get, a).await.0.is_ok());
     }
 }

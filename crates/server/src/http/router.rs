@@ -20,7 +20,7 @@ use super::{
     error::ApiError,
     events, files, generations, health, keys,
     linger::linger,
-    models, openapi,
+    models, openapi, queue,
     rate::RateKind,
     studio, videos_api, webhooks,
 };
@@ -185,11 +185,21 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// The router of the metrics listener.
+/// The router of the metrics listener: for operators and their programs.
 pub fn metrics_router(app: App) -> Router {
     Router::new()
         .route("/metrics", get(health::get_metrics))
+        .route("/queue", get(queue::get_queue))
         .with_state(app)
+}
+
+/// All that a node answers which only works: probes, and what operators ask.
+pub fn worker_router(app: App) -> Router {
+    Router::new()
+        .route("/healthz", get(health::get_health))
+        .route("/readyz", get(health::get_readiness))
+        .with_state(app.clone())
+        .merge(metrics_router(app))
 }
 
 /// A POST to a model that is not offered is told so; everything else is unknown.

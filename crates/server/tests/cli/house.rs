@@ -74,6 +74,19 @@ pub(crate) fn run(arguments: &[&str]) -> Said {
     kinora().args(arguments).output().unwrap().into()
 }
 
+/// An answer, read to its end.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+}
+
 /// A data directory and, most of the time, a server on it.
 pub(crate) struct House {
     pub(crate) folder: TempDir,
@@ -174,6 +187,31 @@ impl House {
             let answer = request.send().await.unwrap();
             let status = answer.status().as_u16();
             (status, answer.json().await.unwrap_or_default())
+        })
+    }
+
+    /// Asks a server with headers; the body as text.
+    pub(crate) fn send(
+        &self,
+        method: Method,
+        url: &str,
+        key: &str,
+        headers: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Answer {
+        self.runtime.block_on(async {
+            let mut request = self.client.request(method, url).bearer_auth(key);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            if let Some(body) = body {
+                request = request.json(body);
+            }
+            let answer = request.send().await.unwrap();
+            Answer {
+                status: answer.status().as_u16(),
+                text: answer.text().await.unwrap(),
+            }
         })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! One test binary for all of it, because every further one is linked anew. In reading order: `house` (how the
 //! program is started and asked) · `configuration` · `first_start` · `books` · `generate` · `models` · `doctor` · `postgres` · `migrate` ·
-//! `signals`.
+//! `nodes` · `signals`.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
@@ -17,6 +17,7 @@ mod house;
 mod hub_server;
 mod migrate;
 mod models;
+mod nodes;
 mod postgres;
 #[expect(dead_code, reason = "shared with tests that let the server lose its power")]
 #[path = "../../../store/tests/postgres_server/mod.rs"]

@@ -68,7 +68,7 @@ fn what_cannot_finish_is_made_again() {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_signal_hands_back_what_runs() {
     let house = House::new();
     let mut server = house.serve(&[("SERVER__DRAIN_S", "600")]);
     let key = server.key();
@@ -80,6 +80,9 @@ fn a_second_signal_ends_it_at_once() {
         .wait_until("it drains", |process| process.err().contains("SIGTERM"));
     server.process.signal("INT");
     assert_eq!(server.process.end().code(), Some(130), "{}", server.process.err());
+    let top = house.run(&["top", "--json"]).expect(0, "").json();
+    assert_eq!((&top["queued"], &top["running"]), (&json!(1), &json!(0)), "{top}");
+    assert_eq!(top["offers"][0]["retried"], 1, "{top}");
     house.run(&["doctor"]).expect(0, "");
 }
 

@@ -53,11 +53,21 @@ pub(super) const TABLES: &[Table] = &[
     table("webhook_deliveries", &["position"]),
     table("webhook_tries", &["delivery", "number"]),
     table("attempt_notes", &["generation", "offer", "clip"]),
+    table("attempts", &["generation", "token"]),
+    table("offers", &["id"]),
 ];
 
-/// Tables that are each database's own. The counter in `counters` goes with the [numbers](take_numbers).
+/// Tables that are each database's own. The counter in `counters` goes with the [numbers](take_numbers); workers announce
+/// themselves anew, and requests are counted anew.
 #[cfg(test)]
-const OWN: &[&str] = &["counters", "schema_version", "relocation", "sqlite_sequence"];
+const OWN: &[&str] = &[
+    "counters",
+    "schema_version",
+    "relocation",
+    "sqlite_sequence",
+    "workers",
+    "rates",
+];
 
 /// A column and what it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -206,10 +206,12 @@ fn written(rings: &Rings) -> String {
         generations,
         queue,
         deliveries,
+        workers,
     } = rings;
     let mut text = String::new();
     text.push(if *queue { 'q' } else { '-' });
     text.push(if *deliveries { 'd' } else { '-' });
+    text.push(if *workers { 'w' } else { '-' });
     for id in generations {
         if text.len() > PAYLOAD_MAX {
             return EVERYTHING.to_owned();
@@ -234,6 +236,7 @@ fn read(text: &str) -> Option<Rings> {
             .ok()?,
         queue: bells.contains('q'),
         deliveries: bells.contains('d'),
+        workers: bells.contains('w'),
     })
 }
 
@@ -250,18 +253,23 @@ mod tests {
                 .map(|n| GenerationId::new(Timestamp(1), n))
                 .collect::<Vec<_>>()
         };
-        for (queue, deliveries, count) in [(false, true, 0), (true, false, 3), (true, true, 200)] {
+        for (queue, deliveries, workers, count) in [
+            (false, true, false, 0),
+            (true, false, true, 3),
+            (true, true, true, 200),
+        ] {
             let rings = Rings {
                 generations: ids(count),
                 queue,
                 deliveries,
+                workers,
             };
             let text = written(&rings);
             assert!(text.len() < 7_960, "{}", text.len());
             let back = read(&text).unwrap();
             assert_eq!(
-                (back.generations, back.queue, back.deliveries),
-                (rings.generations, queue, deliveries)
+                (back.generations, back.queue, back.deliveries, back.workers),
+                (rings.generations, queue, deliveries, workers)
             );
         }
         let many = Rings {

@@ -8,7 +8,10 @@ use super::{connection::Connection, url::PostgresUrl};
 use crate::{Result, StoreError, sql::Sql};
 
 /// Every migration, in order. One that has been released is never changed.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/postgres/0001_everything.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/postgres/0001_everything.sql"),
+    include_str!("../../migrations/postgres/0002_workers.sql"),
+];
 
 /// The oldest PostgreSQL whose SQL this is; its number as the server tells it.
 const SERVER_MIN: i64 = 130_000;

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_generations_and_ledger.sql"),
     include_str!("../../migrations/sqlite/0002_webhooks.sql"),
     include_str!("../../migrations/sqlite/0003_attempt_notes.sql"),
+    include_str!("../../migrations/sqlite/0004_workers.sql"),
 ];
 
 /// The version that this program brings a database to.

@@ -9,7 +9,7 @@
 use kinora_domain::{AccountId, Credits, Event, Lease, OfferId, Status, Timestamp};
 
 use super::{
-    accounts,
+    accounts, attempts,
     generations::{Kept, change, columns, kept},
     notes,
 };
@@ -50,6 +50,7 @@ pub(crate) fn claim(
     };
     Ok(Some(Claimed {
         notes: notes::left(sql, &generation)?,
+        first_offer: attempts::first_offer(sql, &generation)?,
         lease: LeaseKey {
             generation: generation.id,
             token: lease.token,

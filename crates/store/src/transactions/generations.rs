@@ -8,7 +8,7 @@ use kinora_domain::{
     IllegalTransition, Lease, OfferId, Progress, Split, Stage, Status, Success, Timestamp,
 };
 
-use super::{accounts, ledger, outbox};
+use super::{accounts, attempts, ledger, outbox};
 use crate::{
     Result, StoreError,
     bells::Rings,
@@ -111,6 +111,7 @@ pub(crate) fn change(
     }
     update(sql, &next)?;
     count(sql, &kept, &next)?;
+    count_attempts(sql, &kept, &next, now)?;
     if next.generation.phase() != kept.generation.phase() {
         outbox::announce(sql, &next, now, rings)?;
     }
@@ -232,6 +233,16 @@ fn count(sql: &dyn Sql, before: &Kept, next: &Kept) -> Result<()> {
         (false, true) => enter_lane(sql, next),
         (true, false) => leave_lane(sql, next),
         (false, false) | (true, true) => Ok(()),
+    }
+}
+
+/// Keeps the rows of attempts in step with a change.
+fn count_attempts(sql: &dyn Sql, before: &Kept, next: &Kept, now: Timestamp) -> Result<()> {
+    match (&before.generation.status, &next.generation.status) {
+        (Status::Running { .. }, Status::Running { .. }) => Ok(()),
+        (Status::Running { lease, .. }, _) => attempts::end(sql, &next.generation, lease.token, now),
+        (_, Status::Running { lease, .. }) => attempts::begin(sql, &next.generation, lease, now),
+        (_, _) => Ok(()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Every transaction and every question of the store, written once for all back ends.
 //!
 //! What each does stands in the modules below, as plain functions over `&dyn` [`Sql`]; which of them a method of
-//! [`Store`](crate::Store) is, in [`store`] and [`webhooks`]. A back end brings connections, and says when what was
+//! [`Store`](crate::Store) is, in [`store`], [`webhooks`] and [`fleet`]. A back end brings connections, and says when what was
 //! written is safe: that is [`Backend`].
 //!
 //! Transactions of several nodes run at the same time on PostgreSQL. Each locks what it is about before it reads it,
@@ -12,18 +12,22 @@
 mod store;
 
 pub(crate) mod accounts;
+pub(crate) mod attempts;
 pub(crate) mod audit;
 pub(crate) mod claim;
 pub(crate) mod endpoints;
+mod fleet;
 pub(crate) mod generations;
 pub(crate) mod ledger;
 pub(crate) mod lists;
 pub(crate) mod notes;
 pub(crate) mod outbox;
+pub(crate) mod rates;
 pub(crate) mod recover;
 pub(crate) mod settle;
 pub(crate) mod submit;
 mod webhooks;
+pub(crate) mod workers;
 
 use crate::{
     Result, TransactionName,

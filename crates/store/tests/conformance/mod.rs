@@ -14,6 +14,7 @@ mod queue;
 mod random;
 mod watching;
 mod webhooks;
+mod workers;
 pub(crate) mod world;
 
 use std::{pin::Pin, sync::Arc};
@@ -84,6 +85,13 @@ const SCENARIOS: &[(&str, Scenario)] = scenarios![
     webhooks::tests_and_replays,
     webhooks::old_deliveries_are_forgotten,
     life::the_longest_values_are_kept,
+    workers::workers_come_and_go,
+    workers::workers_are_told_to_drain,
+    workers::the_silent_are_forgotten,
+    workers::figures_follow_the_attempts,
+    workers::an_offer_that_could_not_begin_is_remembered,
+    workers::requests_are_counted_by_key_and_kind,
+    workers::nodes_count_together,
 ];
 
 /// Runs everything against stores that `make` opens, each empty.

@@ -11,7 +11,7 @@ use std::{
 
 use kinora_domain::{
     Draft, Failure, FailureCode, GenerationId, GenerationSpec, Offer, OfferId, Source, Stage, Status,
-    WorkerId,
+    WorkerId, WorkerState,
 };
 use kinora_engine::{
     ClipSink, Engine, EngineError, EngineProgress, Halt, Inputs, Made, TestPattern, TestPatternOptions,
@@ -305,5 +305,46 @@ async fn a_dead_workers_generation_is_made_by_another() {
         "{stages:?}"
     );
     assert_eq!(generation.usage.total(), 20);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_in_a_hurry_gives_back_at_once() {
+    let world = World::new().await;
+    let work = world.work_slowly(Duration::from_millis(20), |options| options.drain_ms = 600_000);
+    let id = world.submit(text()).await;
+    decoding(&world, id).await;
+    let asked = Instant::now();
+    work.end_in_a_hurry().await;
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    let status = world.generation(id).await.status;
+    assert!(matches!(status, Status::Queued { attempts: 0, .. }), "{status:?}");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_told_to_drain_finishes_what_it_has() {
+    let world = World::new().await;
+    let work = world.work_slowly(Duration::from_millis(10), |_| {});
+    let running = world.submit(text()).await;
+    decoding(&world, running).await;
+    let tell = async |state| world.store.tell_workers("worker", state).await.unwrap();
+    assert_eq!(tell(WorkerState::Draining).await, 1);
+    let waiting = world.submit(text()).await;
+    world.succeeded(running).await;
+    // Longer than the poll and than any bell takes.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let status = world.generation(waiting).await.status;
+    assert!(matches!(status, Status::Queued { attempts: 0, .. }), "{status:?}");
+    let workers = world.store.workers().await.unwrap();
+    assert_eq!((workers.len(), workers[0].state), (1, WorkerState::Draining));
+
+    assert_eq!(tell(WorkerState::Working).await, 1);
+    world.succeeded(waiting).await;
+    work.end().await;
+    assert_eq!(world.store.workers().await.unwrap(), []);
+    let offers = world.store.offers().await.unwrap();
+    assert_eq!(offers.len(), 1);
+    assert_eq!(offers[0].announced.offer.id.0, TestPattern::OFFER);
     world.end().await;
 }

@@ -54,7 +54,8 @@ pub(super) async fn generate(
                 .to_string(),
         )
     };
-    let Engines { factories, catalog } = engines;
+    let catalog = engines.catalog(&config.routes);
+    let Engines { factories } = engines;
     let (spec, offer) = catalog
         .judge(&draft, &url_problem, Seed::from_entropy(rand::random()))
         .map_err(|violations| refusal_of(&violations))?;

@@ -1,22 +1,24 @@
-//! What this server offers, as published: models, their features and limits, and prices.
+//! What this server offers, as published: models, their features and limits, prices, and how busy their engines are.
 
 use kinora_domain::{
-    AspectRatio, Catalog, Feature, FeatureOffer, Model, Offer, PriceTable, Resolution, Start,
+    AspectRatio, Catalog, Feature, FeatureOffer, Model, Offer, OfferFigures, OfferId, PriceTable, Resolution,
+    Start,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::schema;
+use crate::http::queue::Figures;
 
 /// The models.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ModelsView {
     /// One entry a model.
     pub data: Vec<ModelView>,
 }
 
 /// One model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct ModelView {
     /// Provider and model, as they stand in paths.
     #[schema(example = "wan/wan-v2.7-video")]
@@ -34,7 +36,7 @@ pub struct ModelView {
 }
 
 /// An engine that makes videos.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct EngineView {
     /// Its name.
     #[schema(example = "wan-mini")]
@@ -44,6 +46,27 @@ pub struct EngineView {
     /// For which workflows it is asked.
     #[schema(schema_with = schema::feature_list)]
     pub features: Vec<&'static str>,
+    /// How busy it is, a few seconds ago at most; absent where that cannot be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub queue: Option<EngineQueueView>,
+}
+
+/// How busy an engine is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+pub struct EngineQueueView {
+    /// Workers that take work for it. 0: what is created waits for one to come.
+    #[schema(minimum = 0, value_type = i64)]
+    pub workers: u64,
+    /// Generations that wait for it.
+    #[schema(minimum = 0, value_type = i64)]
+    pub queued: u64,
+    /// Generations that it makes.
+    #[schema(minimum = 0, value_type = i64)]
+    pub running: u64,
+    /// About how long one slot would need for what waits, in seconds.
+    #[schema(minimum = 0)]
+    pub queue_seconds: f64,
 }
 
 /// The limits of one feature.
@@ -107,15 +130,15 @@ pub struct PriceView {
 }
 
 impl ModelsView {
-    /// What the offers of an installation can do together.
-    pub fn new(catalog: &Catalog, prices: &PriceTable) -> ModelsView {
+    /// What the offers of an installation can do together, and how busy they are.
+    pub fn new(catalog: &Catalog, prices: &PriceTable, figures: Option<&Figures>) -> ModelsView {
         let model = |model: Model| {
             let limits = features_of(model)
                 .iter()
                 .filter_map(|feature| together(*feature, catalog));
             let limits: Vec<FeatureOffer> = limits.collect();
             ModelView {
-                engines: engines(model, catalog),
+                engines: engines(model, catalog, figures),
                 id: model.as_str(),
                 endpoint: format!("/api/v1/generation/{model}"),
                 sse_endpoint: format!("/api/v1/generation/sse/{model}"),
@@ -130,14 +153,14 @@ impl ModelsView {
 }
 
 /// The engines that are asked for a model's features: in the order of the first of these, then of the next.
-fn engines(model: Model, catalog: &Catalog) -> Vec<EngineView> {
+fn engines(model: Model, catalog: &Catalog, figures: Option<&Figures>) -> Vec<EngineView> {
     let mut engines: Vec<EngineView> = Vec::new();
     for feature in features_of(model) {
         for (id, _) in catalog.of(*feature) {
             let known = engines.iter_mut().find(|engine| engine.id == id.0);
             match (known, catalog.offers().iter().find(|offer| offer.id == *id)) {
                 (Some(engine), _) => engine.features.push(feature.as_str()),
-                (None, Some(offer)) => engines.push(EngineView::new(offer, *feature)),
+                (None, Some(offer)) => engines.push(EngineView::new(offer, *feature, figures)),
                 (None, None) => {}
             }
         }
@@ -173,7 +196,7 @@ fn any<T: Copy>(all: &[T], wanted: impl Fn(&T) -> bool) -> Vec<T> {
 }
 
 impl EngineView {
-    fn new(offer: &Offer, feature: Feature) -> EngineView {
+    fn new(offer: &Offer, feature: Feature, figures: Option<&Figures>) -> EngineView {
         let Offer {
             id,
             about,
@@ -183,6 +206,20 @@ impl EngineView {
             id: id.to_string(),
             about: about.clone(),
             features: vec![feature.as_str()],
+            queue: figures.map(|figures| EngineQueueView::new(id, figures)),
+        }
+    }
+}
+
+impl EngineQueueView {
+    fn new(id: &OfferId, figures: &Figures) -> EngineQueueView {
+        let known = figures.offers.iter().find(|offer| offer.offer == *id);
+        let figures_of = known.cloned().unwrap_or_else(|| OfferFigures::none(id.clone()));
+        EngineQueueView {
+            workers: figures.takers(id).0,
+            queued: figures_of.queued,
+            running: figures_of.running,
+            queue_seconds: figures_of.queue_ms() as f64 / 1000.0,
         }
     }
 }

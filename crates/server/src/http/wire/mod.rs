@@ -9,6 +9,7 @@
 //! - [`inputs`]: uploads and [`data_url`]s measured and kept
 //! - [`status`], [`echo`], [`response`], [`account`], [`keys`], [`catalog`]: the answers · [`webhook`]: endpoints, and what
 //!   they are told · [`video`]: what the OpenAI-Videos layer is sent and answers
+//! - [`queue`]: what operators' programs are told
 //! - [`schema`]: the schemas of the create bodies
 
 pub mod request;
@@ -27,6 +28,7 @@ mod account;
 mod catalog;
 mod echo;
 mod keys;
+mod queue;
 mod response;
 mod status;
 mod webhook;
@@ -34,10 +36,11 @@ mod webhook;
 pub mod schema;
 
 pub use account::{Amount, CreditsView, EntryList, EntryView, Usage};
-pub use catalog::{DurationView, FeatureView, ModelView, ModelsView, PriceView};
+pub use catalog::{DurationView, EngineQueueView, EngineView, FeatureView, ModelView, ModelsView, PriceView};
 pub use echo::Input;
 pub(in crate::http) use keys::new_key;
 pub use keys::{KeyList, KeyView, NewKey};
+pub use queue::{OfferView, QueueView, WorkerView};
 pub use request::{FieldError, WireError};
 pub use response::{
     Breakdown, CreatedGeneration, ErrorBody, EventData, FileKind, GenerationList, GenerationView, Links,

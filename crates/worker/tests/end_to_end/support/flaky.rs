@@ -7,14 +7,14 @@ use std::sync::{
 
 use async_trait::async_trait;
 use kinora_domain::{
-    AccountId, BlobHash, DeliveryId, EndpointId, EntryId, Generation, GenerationId, KeyId, Progress,
-    Timestamp,
+    AccountId, Announcement, BlobHash, DeliveryId, EndpointId, EntryId, Generation, GenerationId, KeyId,
+    OfferFigures, Progress, SeenOffer, SeenWorker, Timestamp, WorkerId, WorkerState,
 };
 use kinora_store::{
-    Account, Balance, Canceled, Claim, Claimed, Delivery, DueDelivery, Endpoint, EndpointChange, Entry,
-    Finding, Finished, GenerationPage, Heartbeat, Key, LeaseKey, MediaRemoved, NewGrant, Note, Noted,
-    Outcome, Page, QueueDepth, Recovered, Result, StatusEvent, Store, StoreError, Submission, Submitted,
-    TryOutcome, Webhooks,
+    Account, Balance, Canceled, Claim, Claimed, Counted, CountedRequest, Delivery, DueDelivery, Endpoint,
+    EndpointChange, Entry, Finding, Finished, GenerationPage, Heartbeat, Key, LeaseKey, MediaRemoved,
+    NewGrant, Note, Noted, OldWorkers, Outcome, Page, QueueDepth, Recovered, Result, StatusEvent, Store,
+    StoreError, Submission, Submitted, TryOutcome, Webhooks, Workers,
 };
 use tokio::sync::{Notify, watch};
 
@@ -155,6 +155,45 @@ impl Store for Flaky {
     }
     async fn ping(&self) -> Result<()> {
         self.store.ping().await
+    }
+}
+
+#[async_trait]
+impl Workers for Flaky {
+    async fn announce(
+        &self,
+        worker: Announcement,
+        state: WorkerState,
+        now: Timestamp,
+    ) -> Result<WorkerState> {
+        self.store.announce(worker, state, now).await
+    }
+    async fn take_leave(&self, worker: WorkerId) -> Result<()> {
+        self.store.take_leave(worker).await
+    }
+    async fn tell_workers(&self, name: &str, state: WorkerState) -> Result<u64> {
+        self.store.tell_workers(name, state).await
+    }
+    async fn worker_state(&self, worker: WorkerId) -> Result<Option<WorkerState>> {
+        self.store.worker_state(worker).await
+    }
+    async fn workers(&self) -> Result<Vec<SeenWorker>> {
+        self.store.workers().await
+    }
+    async fn offers(&self) -> Result<Vec<SeenOffer>> {
+        self.store.offers().await
+    }
+    async fn forget_workers(&self, old: OldWorkers) -> Result<u64> {
+        self.store.forget_workers(old).await
+    }
+    async fn figures(&self, since: Timestamp) -> Result<Vec<OfferFigures>> {
+        self.store.figures(since).await
+    }
+    fn watch_workers(&self) -> watch::Receiver<u64> {
+        self.store.watch_workers()
+    }
+    async fn count_request(&self, request: CountedRequest, now: Timestamp) -> Result<Counted> {
+        self.store.count_request(request, now).await
     }
 }
 

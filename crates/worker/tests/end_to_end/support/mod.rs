@@ -30,8 +30,8 @@ use kinora_store::{
     sqlite::{SqliteOptions, SqliteStore},
 };
 use kinora_worker::{
-    EngineFactory, Housekeeping, HousekeepingOptions, PublishBlob, Worker, WorkerOptions, WorkerParts,
-    system_clock,
+    EngineFactory, Housekeeping, HousekeepingOptions, Identity, PublishBlob, Worker, WorkerOptions,
+    WorkerParts, system_clock,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -301,12 +301,16 @@ impl World {
         options.preset = Preset::Superfast;
         change(&mut options);
         let worker = Worker::new(WorkerParts {
-            id: WorkerId::new(now(), rand::random()),
+            identity: Identity {
+                id: WorkerId::new(now(), rand::random()),
+                name: "worker".to_owned(),
+                version: "test".to_owned(),
+            },
             store: Arc::clone(&self.seen_by_worker),
             blobs: Arc::clone(&self.blobs),
             toolbox: TOOLBOX.clone(),
             fetcher: fetcher(),
-            catalog: Catalog::new(engines.iter().map(|engine| engine.offer.clone()).collect()),
+            catalog: Catalog::new(engines.iter().map(|engine| engine.offer.clone()).collect()).into(),
             engines,
             publish,
             prices: PRICES,
@@ -314,16 +318,21 @@ impl World {
             clock: system_clock(),
         });
         let worker = worker.unwrap();
-        let shutdown = CancellationToken::new();
-        let token = shutdown.clone();
-        let running = tokio::spawn(async move { worker.run(token).await });
-        Work { shutdown, running }
+        let (shutdown, hurry) = (CancellationToken::new(), CancellationToken::new());
+        let orders = (shutdown.clone(), hurry.clone());
+        let running = tokio::spawn(async move { worker.run(orders.0, orders.1).await });
+        Work {
+            shutdown,
+            hurry,
+            running,
+        }
     }
 }
 
 /// A worker at work.
 pub(crate) struct Work {
     shutdown: CancellationToken,
+    hurry: CancellationToken,
     running: JoinHandle<()>,
 }
 
@@ -331,6 +340,13 @@ impl Work {
     /// Asks it to shut down, and waits until it has.
     pub(crate) async fn end(self) {
         self.shutdown.cancel();
+        self.running.await.unwrap();
+    }
+
+    /// Asks it to shut down, and to be quick about it.
+    pub(crate) async fn end_in_a_hurry(self) {
+        self.shutdown.cancel();
+        self.hurry.cancel();
         self.running.await.unwrap();
     }
 

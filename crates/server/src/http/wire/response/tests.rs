@@ -662,6 +662,7 @@ fn models_show_what_the_offers_can_do() {
     let all = json(&ModelsView::new(
         &Catalog::new(vec![Offer::unlimited("test", "For tests.")]),
         &prices,
+        None,
     ));
     let video = &all["data"][0];
     assert_eq!(video["id"], "wan/wan-v2.7-video");
@@ -701,7 +702,7 @@ fn models_show_what_the_offers_can_do() {
     assert_eq!(edit["id"], "wan/wan-v2.7/edit-video");
     assert_eq!(edit["features"].as_array().map(Vec::len), Some(1));
 
-    let none = json(&ModelsView::new(&Catalog::default(), &prices));
+    let none = json(&ModelsView::new(&Catalog::default(), &prices, None));
     assert_eq!(
         (&none["data"][0]["features"], &none["data"][0]["prices"]),
         (&json!([]), &json!([]))
