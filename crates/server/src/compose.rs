@@ -20,7 +20,7 @@ use kinora_worker::{
     Housekeeping, HousekeepingOptions, Identity, LiveCatalog, PublishBlob, Worker, WorkerError,
     WorkerOptions, WorkerParts, system_clock,
 };
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use thiserror::Error;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -423,13 +423,30 @@ pub fn open_fetcher(config: &MediaConfig) -> Result<Fetcher, ComposeError> {
     Ok(Fetcher::new(policy)?)
 }
 
+/// Bounds of the time to an answer, in seconds: from one out of memory to one that waited for a video. Buckets, for those
+/// of several nodes can be added up; quantiles cannot.
+const ANSWER_SECONDS: [f64; 14] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0, 60.0,
+];
+
 /// The recorder of this process's figures. Only the first one records; a test may make more.
 fn record_metrics() -> PrometheusHandle {
-    let recorder = PrometheusBuilder::new().build_recorder();
+    let answers = Matcher::Full("kinora_http_request_seconds".to_owned());
+    let builder = PrometheusBuilder::new().set_buckets_for_metric(answers, &ANSWER_SECONDS);
+    // Only no bounds at all would be refused.
+    let recorder = builder.unwrap_or_default().build_recorder();
     let handle = recorder.handle();
     if metrics::set_global_recorder(recorder).is_err() {
         tracing::debug!("Figures are recorded already");
     }
+    metrics::describe_histogram!(
+        "kinora_http_request_seconds",
+        "Time from a request to its answer."
+    );
+    metrics::describe_counter!(
+        "kinora_webhook_tries_total",
+        "Tries to tell receivers, by how they ended."
+    );
     handle
 }
 
