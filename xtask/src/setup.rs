@@ -229,6 +229,9 @@ fn install_package(name: &str, elsewhere: &str) -> Outcome {
     }
     succeed(program("apt-get").args(["update", "--quiet", "--quiet"]))?;
     let install = [
+        // A new machine may be installing its own updates.
+        "--option",
+        "DPkg::Lock::Timeout=300",
         "install",
         "--yes",
         "--quiet",
