@@ -3,7 +3,7 @@
 //! It is the first thing a newcomer compiles, so it has next to no dependencies; each verb is one file.
 //! What the verbs start (the server, the tests, schemathesis) is left to those programs.
 
-mod bench_service;
+mod bench;
 mod clients;
 mod demo;
 mod eval;
@@ -77,6 +77,12 @@ enum Verb {
 enum Bench {
     /// Creates, polls, streams, claims, start-up, memory, encoding.
     Service,
+    /// Several nodes, on SQLite and PostgreSQL: creates, claims from long queues, events from node to node.
+    Scale {
+        /// The longest queue that claims are measured in front of. Filling it takes most of the time.
+        #[arg(long, default_value_t = 1_000_000)]
+        backlog: u32,
+    },
 }
 
 #[derive(Subcommand)]
@@ -100,7 +106,8 @@ fn main() -> ExitCode {
         Verb::Setup => setup::for_tests(),
         Verb::Test => test::run(),
         Verb::Demo => demo::run(),
-        Verb::Bench(Bench::Service) => bench_service::run(),
+        Verb::Bench(Bench::Service) => bench::service(),
+        Verb::Bench(Bench::Scale { backlog }) => bench::scale(backlog),
         Verb::Eval(Eval::Mini {
             count,
             prompts,

@@ -36,6 +36,12 @@ pub(crate) fn for_demo() -> Outcome {
     ffmpeg()
 }
 
+/// Everything that `cargo xtask bench scale` starts.
+pub(crate) fn for_scale() -> Outcome {
+    ffmpeg()?;
+    postgresql()
+}
+
 /// schemathesis with everything below it, in the versions and with the hashes of requirements.txt.
 pub(crate) fn for_schemathesis() -> Outcome {
     install_into_venv("requirements.txt")

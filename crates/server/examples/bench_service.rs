@@ -5,23 +5,15 @@
 //! `kinora` binary. Load and server share the machine, so the figures are lower bounds.
 
 use std::{
-    fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    io::{Read, Write},
+    net::TcpStream,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
-use kinora_domain::{
-    AccountId, Bucket, Credits, Feature, GenerationId, GenerationSpec, GrantId, Model, OfferId, Resolution,
-    Seed, Timestamp, WorkerId, Workflow, ledger::EntryType,
-};
+use kinora_domain::{OfferId, WorkerId};
 use kinora_media::{
     Toolbox, ToolboxOptions,
     compose::{ClipOptions, Encoder, FrameFormat},
@@ -29,15 +21,17 @@ use kinora_media::{
     sandbox::Launcher,
 };
 use kinora_store::{
-    Account, Claim, NewGrant, Store, Submission,
+    Claim, Store,
     sqlite::{SqliteOptions, SqliteStore},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
-type Any<T> = Result<T, Box<dyn std::error::Error>>;
+mod support;
 
-const CONNECTIONS: usize = 64;
-const MEASURED: Duration = Duration::from_secs(8);
+use support::{
+    Any, CONNECTIONS, Server, Spread, account, at_once, creates, keep, load, millis, now, request, submission,
+};
+
 const STREAMS: usize = 2000;
 
 fn main() -> Any<()> {
@@ -52,19 +46,23 @@ fn main() -> Any<()> {
         figures.insert(name.to_owned(), json!((value * 10.0).round() / 10.0));
     };
 
-    let server = Server::start(&kinora)?;
-    report(
-        "first_startup_ms",
-        server.startup.as_secs_f64() * 1000.0,
-        "ms, creating everything",
-    );
-    let server = server.restart(&kinora)?;
-    report("startup_ms", server.startup.as_secs_f64() * 1000.0, "ms");
+    let folder = tempfile::tempdir_in("target")?;
+    let start = |key: Option<&str>| -> Any<(Server, f64)> {
+        let started = Instant::now();
+        let server = Server::start(&kinora, folder.path(), None, key)?;
+        Ok((server, millis(started.elapsed())))
+    };
+    let (server, startup) = start(None)?;
+    report("first_startup_ms", startup, "ms, creating everything");
+    let key = server.key.clone();
+    drop(server);
+    let (server, startup) = start(Some(&key))?;
+    report("startup_ms", startup, "ms");
     thread::sleep(Duration::from_secs(2));
     report("idle_mb", server.resident_mb()?, "MB resident");
 
-    let (creates, p50, p99, id) = creates(&server)?;
-    report("creates_per_s", creates, "creates/s, synchronous=FULL");
+    let (rate, Spread { p50, p99 }, id) = creates(&[&server], std::slice::from_ref(&server.key))?;
+    report("creates_per_s", rate, "creates/s, synchronous=FULL");
     report("create_p50_ms", p50, "ms");
     report("create_p99_ms", p99, "ms");
     report("polls_per_s", polls(&server, &id)?, "polls/s");
@@ -92,232 +90,13 @@ fn main() -> Any<()> {
     for (name, width, height) in [("encode_720p_fps", 1280, 720), ("encode_1080p_fps", 1920, 1080)] {
         report(name, encode(&kinora, width, height)?, "frames/s");
     }
-
-    let folder = Path::new("target/bench");
-    fs::create_dir_all(folder)?;
-    let path = folder.join("service.json");
-    let mut all: Value = fs::read_to_string(&path)
-        .ok()
-        .and_then(|t| serde_json::from_str(&t).ok())
-        .unwrap_or(json!({}));
-    for (name, value) in figures {
-        all[name] = value;
-    }
-    fs::write(&path, serde_json::to_string_pretty(&all)? + "\n")?;
-    Ok(())
-}
-
-/// A server without a worker, so that what is created stays queued.
-struct Server {
-    process: Child,
-    address: SocketAddr,
-    key: String,
-    startup: Duration,
-    folder: tempfile::TempDir,
-}
-
-impl Server {
-    fn start(kinora: &Path) -> Any<Server> {
-        Server::in_folder(kinora, tempfile::tempdir_in("target")?, None)
-    }
-
-    fn in_folder(kinora: &Path, folder: tempfile::TempDir, key: Option<String>) -> Any<Server> {
-        let ready = folder.path().join("ready.json");
-        let _ = fs::remove_file(&ready);
-        let started = Instant::now();
-        let process = Command::new(kinora)
-            .args(["serve", "--listen", "127.0.0.1:0", "--engine", "test-pattern"])
-            .arg("--data-dir")
-            .arg(folder.path().join("data"))
-            .arg("--ready-file")
-            .arg(&ready)
-            .envs([
-                ("KINORA_WORKER__SLOTS", "0"),
-                ("KINORA_RATE_LIMITS__CREATE_PER_MINUTE", "100000000"),
-                ("KINORA_RATE_LIMITS__GET_PER_MINUTE", "100000000"),
-                ("KINORA_QUEUE__QUEUED_PER_ACCOUNT", "10000000"),
-                ("KINORA_FIRST_START__PERMANENT_CREDITS", "100000000"),
-                ("KINORA_LOG__LEVEL", "warn"),
-            ])
-            .stdout(Stdio::null())
-            .spawn()?;
-        let said: Value = loop {
-            if let Some(said) = fs::read_to_string(&ready)
-                .ok()
-                .and_then(|text| serde_json::from_str(&text).ok())
-            {
-                break said;
-            }
-            if started.elapsed() > Duration::from_secs(20) {
-                return Err("the server did not become ready within 20 s".into());
-            }
-            thread::sleep(Duration::from_millis(1));
-        };
-        let startup = started.elapsed();
-        let url = said["url"].as_str().ok_or("the ready file names no url")?;
-        let address = url.trim_start_matches("http://").parse()?;
-        let key = key
-            .or_else(|| said["api_key"].as_str().map(str::to_owned))
-            .ok_or("the ready file names no key")?;
-        Ok(Server {
-            process,
-            address,
-            key,
-            startup,
-            folder,
-        })
-    }
-
-    fn restart(mut self, kinora: &Path) -> Any<Server> {
-        self.stop();
-        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir()?);
-        let key = self.key.clone();
-        Server::in_folder(kinora, folder, Some(key))
-    }
-
-    fn stop(&mut self) {
-        if matches!(self.process.try_wait(), Ok(Some(_))) {
-            return;
-        }
-        // SIGTERM through the shell's kill: the standard library only knows SIGKILL.
-        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
-        let _ = self.process.wait();
-    }
-
-    fn resident_mb(&self) -> Any<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS:"))
-            .ok_or("no VmRSS")?;
-        let kb: f64 = line.split_whitespace().nth(1).ok_or("no figure")?.parse()?;
-        Ok(kb / 1024.0)
-    }
-
-    fn request(&self, method: &str, path: &str, body: &str) -> String {
-        format!(
-            "{method} /api/v1{path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {}\r\nContent-Type: \
-             application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            self.key,
-            body.len()
-        )
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-/// One connection that asks again and again.
-struct Client {
-    stream: BufReader<TcpStream>,
-    body: Vec<u8>,
-}
-
-impl Client {
-    fn connect(address: SocketAddr) -> Any<Client> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        Ok(Client {
-            stream: BufReader::with_capacity(16 * 1024, stream),
-            body: Vec::new(),
-        })
-    }
-
-    /// Sends a request and reads its whole answer; the status.
-    fn ask(&mut self, request: &[u8]) -> Any<u16> {
-        self.stream.get_mut().write_all(request)?;
-        let (mut status, mut length, mut line) = (0, 0, String::new());
-        loop {
-            line.clear();
-            if self.stream.read_line(&mut line)? == 0 {
-                return Err("the server closed the connection".into());
-            }
-            let text = line.trim_end();
-            if text.is_empty() {
-                break;
-            }
-            if status == 0 {
-                status = text.split(' ').nth(1).ok_or("no status")?.parse()?;
-            } else if let Some(value) = text.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse()?;
-            }
-        }
-        self.body.resize(length, 0);
-        self.stream.read_exact(&mut self.body)?;
-        Ok(status)
-    }
-}
-
-/// Runs `work` on every connection for the measured time; answers per second.
-fn load(server: &Server, work: impl Fn(&mut Client) -> Any<()> + Send + Sync) -> Any<f64> {
-    let (done, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let failure: Mutex<Option<String>> = Mutex::new(None);
-    let started = Instant::now();
-    thread::scope(|scope| {
-        for _ in 0..CONNECTIONS {
-            scope.spawn(|| {
-                let run = || -> Any<()> {
-                    let mut client = Client::connect(server.address)?;
-                    while !stop.load(Ordering::Relaxed) {
-                        work(&mut client)?;
-                        done.fetch_add(1, Ordering::Relaxed);
-                    }
-                    Ok(())
-                };
-                if let Err(error) = run() {
-                    *failure.lock().expect("no thread panics with it") = Some(error.to_string());
-                }
-            });
-        }
-        thread::sleep(MEASURED);
-        stop.store(true, Ordering::Relaxed);
-    });
-    if let Some(failure) = failure.into_inner()? {
-        return Err(failure.into());
-    }
-    Ok(done.into_inner() as f64 / started.elapsed().as_secs_f64())
-}
-
-/// Creates per second, their median and 99th percentile in milliseconds, and the id of one of them.
-fn creates(server: &Server) -> Any<(f64, f64, f64, String)> {
-    let body = json!({"prompt": "A paper boat crosses a rain puddle, macro shot", "resolution": "720p", "duration": 2});
-    let request = server.request("POST", "/generation/wan/wan-v2.7-video", &body.to_string());
-    let latencies = Mutex::new(Vec::new());
-    let id = Mutex::new(String::new());
-    let rate = load(server, |client| {
-        let started = Instant::now();
-        let status = client.ask(request.as_bytes())?;
-        latencies
-            .lock()
-            .expect("no thread panics with it")
-            .push(started.elapsed().as_secs_f64() * 1000.0);
-        if status != 202 {
-            return Err(format!(
-                "a create answered {status}: {}",
-                String::from_utf8_lossy(&client.body)
-            )
-            .into());
-        }
-        let mut id = id.lock().expect("no thread panics with it");
-        if id.is_empty() {
-            let answer: Value = serde_json::from_slice(&client.body)?;
-            *id = answer["id"].as_str().ok_or("no id")?.to_owned();
-        }
-        Ok(())
-    })?;
-    let mut latencies = latencies.into_inner()?;
-    latencies.sort_by(f64::total_cmp);
-    let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
-    Ok((rate, at(0.5), at(0.99), id.into_inner()?))
+    keep("service", figures)
 }
 
 /// Polls of one generation per second.
 fn polls(server: &Server, id: &str) -> Any<f64> {
-    let request = server.request("GET", &format!("/generation/{id}"), "");
-    load(server, |client| match client.ask(request.as_bytes())? {
+    let request = request(&server.key, "GET", &format!("/generation/{id}"), "");
+    load(&[server], |client| match client.ask(request.as_bytes())? {
         200 => Ok(()),
         status => Err(format!("a poll answered {status}").into()),
     })
@@ -325,7 +104,7 @@ fn polls(server: &Server, id: &str) -> Any<f64> {
 
 /// Event streams that have all had their first event.
 fn streams(server: &Server, id: &str) -> Any<Vec<TcpStream>> {
-    let request = Arc::new(server.request("GET", &format!("/generation/{id}/events"), ""));
+    let request = request(&server.key, "GET", &format!("/generation/{id}/events"), "");
     let mut streams = Vec::new();
     for _ in 0..STREAMS {
         let mut stream = TcpStream::connect(server.address)?;
@@ -353,94 +132,35 @@ async fn claims() -> Any<[f64; 2]> {
         &folder.path().join("claims.db"),
         SqliteOptions::default(),
     )?);
-    let now = Timestamp(1_700_000_000_000);
-    let account = AccountId::new(now, 1);
-    let (name, running_max) = ("bench".to_owned(), Some(u32::MAX));
-    store
-        .create_account(Account {
-            id: account,
-            name,
-            running_max,
-            created_at: now,
-        })
-        .await?;
-    let grant = NewGrant {
-        account,
-        id: GrantId::new(now, 1),
-        entry_type: EntryType::Grant,
-        bucket: Bucket::Permanent,
-        credits: Credits(1_000_000_000),
-        expires_at: None,
-        note: None,
-    };
-    store.grant(grant, now).await?;
-
+    let account = account(&*store, 1).await?;
     let mut rates = [0.0; 2];
     for (rate, backlog) in rates.iter_mut().zip([0, 100_000]) {
-        let mut tasks = tokio::task::JoinSet::new();
-        for _ in 0..CONNECTIONS {
-            let store = Arc::clone(&store);
-            tasks.spawn(async move {
-                for _ in 0..(backlog + EACH).div_ceil(CONNECTIONS) {
-                    store.submit(submission(account, now), now).await?;
-                }
-                Ok::<_, kinora_store::StoreError>(())
-            });
-        }
-        while let Some(task) = tasks.join_next().await {
-            task??;
-        }
-        let started = Instant::now();
-        let mut tasks = tokio::task::JoinSet::new();
-        for worker in 0..16 {
-            let store = Arc::clone(&store);
-            tasks.spawn(async move {
-                for _ in 0..EACH / 16 {
-                    let claim = Claim {
-                        worker: WorkerId::new(now, worker),
-                        offers: vec![OfferId("bench".to_owned())],
-                        lease_ms: 60_000,
-                        running_max: u32::MAX,
-                    };
-                    store.claim(claim, now).await?;
-                }
-                Ok::<_, kinora_store::StoreError>(())
-            });
-        }
-        while let Some(task) = tasks.join_next().await {
-            task??;
-        }
-        *rate = EACH as f64 / started.elapsed().as_secs_f64();
+        let (submits, claims) = (Arc::clone(&store), Arc::clone(&store));
+        let count: usize = backlog + EACH;
+        let submit = move |_| {
+            let store = Arc::clone(&submits);
+            async move {
+                store.submit(submission(account, "bench"), now()).await?;
+                Ok(())
+            }
+        };
+        at_once(CONNECTIONS, count.div_ceil(CONNECTIONS), submit).await?;
+        let claim = move |worker| {
+            let store = Arc::clone(&claims);
+            async move {
+                let claim = Claim {
+                    worker: WorkerId::new(now(), worker as u128),
+                    offers: vec![OfferId("bench".to_owned())],
+                    lease_ms: 60_000,
+                    running_max: u32::MAX,
+                };
+                store.claim(claim, now()).await?;
+                Ok(())
+            }
+        };
+        *rate = EACH as f64 / at_once(16, EACH / 16, claim).await?.as_secs_f64();
     }
     Ok(rates)
-}
-
-fn submission(account: AccountId, now: Timestamp) -> Submission {
-    let spec = GenerationSpec {
-        feature: Feature::TextImage,
-        workflow: Workflow::Text { audio: None },
-        prompt: Some("A paper boat crosses a rain puddle, macro shot".to_owned()),
-        negative_prompt: None,
-        aspect_ratio: None,
-        resolution: Resolution::P720,
-        duration_s: 2,
-        prompt_expansion: true,
-        seed: Seed::from_entropy(7),
-        n: 1,
-    };
-    Submission {
-        id: GenerationId::new(now, rand::random()),
-        account,
-        model: Model::WanVideo,
-        offer: OfferId("bench".to_owned()),
-        spec,
-        price: Credits(20),
-        priority: 0,
-        deadline: now.plus_ms(86_400_000),
-        queued_max: u32::MAX,
-        idempotency: None,
-        webhook_url: None,
-    }
 }
 
 /// Frames encoded per second, from pixels to the finished MP4.
