@@ -29,7 +29,7 @@ use tokio::runtime::Runtime;
 
 use place::{Kind, Place, postgres_version, sqlite_version};
 use support::{Any, CONNECTIONS, Server, Spread, account, at_once, creates, keep, millis, now, submission};
-use table::{Table, grouped};
+use table::{Table, grouped, rounded};
 
 /// How many times a claim in front of an empty queue a claim in front of a long one may cost.
 const CLAIM_RATIO_MAX: f64 = 1.5;
@@ -81,7 +81,7 @@ fn main() -> Any<()> {
     let goals: Vec<Value> = Kind::ALL
         .iter()
         .map(|kind| {
-            let ratio = table.get(*kind, &claims::ratio_key(largest));
+            let ratio = table.get(*kind, &claims::ratio_key(largest)).map(rounded);
             json!({
                 "goal": format!("{kind}: a claim with {} queued costs at most {CLAIM_RATIO_MAX} times one with none", grouped(largest)),
                 "measured": ratio,

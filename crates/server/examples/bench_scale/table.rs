@@ -6,10 +6,12 @@ use serde_json::{Map, Value, json};
 
 use crate::place::Kind;
 
-/// Rows in the order in which they were first measured.
+/// Rows in the order in which they are measured; what only one database has comes after what it had measured before.
 #[derive(Default)]
 pub(crate) struct Table {
     rows: Vec<Row>,
+    /// Where a new row comes.
+    next: usize,
 }
 
 struct Row {
@@ -22,14 +24,17 @@ impl Table {
     /// Keeps a value. `key` is its name in the JSON, `label` says what it is, its unit at the end.
     pub(crate) fn set(&mut self, kind: Kind, key: &str, label: &str, value: f64) {
         eprintln!("{kind:<12}{label:<64}{:>12}", shown(value));
-        match self.rows.iter_mut().find(|row| row.key == key) {
-            Some(row) => row.values.push((kind, value)),
-            None => self.rows.push(Row {
-                key: key.to_owned(),
-                label: label.to_owned(),
-                values: vec![(kind, value)],
-            }),
-        }
+        let index = match self.rows.iter().position(|row| row.key == key) {
+            Some(index) => index,
+            None => {
+                let (key, label) = (key.to_owned(), label.to_owned());
+                let values = Vec::new();
+                self.rows.insert(self.next, Row { key, label, values });
+                self.next
+            }
+        };
+        self.rows[index].values.push((kind, value));
+        self.next = index + 1;
     }
 
     pub(crate) fn get(&self, kind: Kind, key: &str) -> Option<f64> {
@@ -86,7 +91,8 @@ fn shown(value: f64) -> String {
     }
 }
 
-fn rounded(value: f64) -> f64 {
+/// A value as it stands in the JSON.
+pub(crate) fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
 
