@@ -72,46 +72,33 @@ impl Housekeeping {
     /// Only gives back what dead workers held, until the wish to shut down: what a worker does for the others, so that they
     /// need nobody else for it.
     pub async fn run_recovery(&self, shutdown: CancellationToken) {
-        let mut tick = interval_at(Instant::now(), self.options.recover_every);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return,
-                _ = tick.tick() => self.recover().await,
-            }
-        }
+        again(&shutdown, self.options.recover_every, || self.recover()).await;
     }
 
     /// Keeps house until the wish to shut down. Failures are logged; the next round tries again.
+    ///
+    /// Nothing waits for anything else: a sweep of a large bucket takes longer than leases may lie about. It is also cut
+    /// off by a shutdown, as a crash would: the next one finds what is left.
     pub async fn run(&self, shutdown: CancellationToken) {
-        let every = |period: Duration| {
-            let mut tick = interval_at(Instant::now(), period.max(Duration::from_millis(1)));
-            tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            tick
-        };
         let HousekeepingOptions {
             recover_every,
             expire_every,
             sweep_every,
             ..
         } = self.options;
-        let (mut recover, mut expire, mut sweep) =
-            (every(recover_every), every(expire_every), every(sweep_every));
-        loop {
-            tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return,
-                _ = recover.tick() => self.recover().await,
-                _ = expire.tick() => {
-                    self.expire_grants().await;
-                    self.remove_old_media().await;
-                    self.forget_deliveries().await;
-                    self.forget_workers().await;
-                }
-                _ = sweep.tick() => self.sweep().await,
-            }
-        }
+        tokio::join!(
+            again(&shutdown, recover_every, || self.recover()),
+            again(&shutdown, expire_every, || self.expire()),
+            shutdown.run_until_cancelled(again(&shutdown, sweep_every, || self.sweep())),
+        );
+    }
+
+    /// What has been kept long enough.
+    async fn expire(&self) {
+        self.expire_grants().await;
+        self.remove_old_media().await;
+        self.forget_deliveries().await;
+        self.forget_workers().await;
     }
 
     /// Leases, deadlines and retries.
@@ -203,5 +190,18 @@ impl Housekeeping {
             Ok(report) => tracing::debug!("Sweeping blobs: {report:?}"),
             Err(error) => warn!("Sweeping blobs failed: {}", chain(&error)),
         }
+    }
+}
+
+/// Does something every so often until the wish to shut down, which waits for what is under way.
+async fn again<F: Future<Output = ()>>(
+    shutdown: &CancellationToken,
+    every: Duration,
+    mut what: impl FnMut() -> F,
+) {
+    let mut tick = interval_at(Instant::now(), every.max(Duration::from_millis(1)));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
+        what().await;
     }
 }
