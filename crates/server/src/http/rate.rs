@@ -70,13 +70,25 @@ pub struct Rates {
 
 enum Counters {
     /// Of this process, which is the only one.
-    Own {
-        create: Limiter,
-        get: Limiter,
-        read: Limiter,
-    },
+    Own(Box<Limiters>),
     /// Of all nodes.
     Shared(Arc<dyn Store>),
+}
+
+struct Limiters {
+    create: Limiter,
+    get: Limiter,
+    read: Limiter,
+}
+
+impl Limiters {
+    fn of(&self, kind: RateKind) -> &Limiter {
+        match kind {
+            RateKind::Create => &self.create,
+            RateKind::Get => &self.get,
+            RateKind::Read => &self.read,
+        }
+    }
 }
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -93,11 +105,11 @@ impl Rates {
         };
         Rates {
             settings,
-            counters: Counters::Own {
+            counters: Counters::Own(Box::new(Limiters {
                 create: limiter(RateKind::Create),
                 get: limiter(RateKind::Get),
                 read: limiter(RateKind::Read),
-            },
+            })),
         }
     }
 
@@ -118,11 +130,7 @@ impl Rates {
     ) -> ApiResult<(ApiResult<()>, HeaderMap)> {
         let per_minute = self.settings.of(kind).get();
         let counted = match &self.counters {
-            Counters::Own { create, get, read } => match kind {
-                RateKind::Create => count(create, key),
-                RateKind::Get => count(get, key),
-                RateKind::Read => count(read, key),
-            },
+            Counters::Own(limiters) => count(limiters.of(kind), key),
             Counters::Shared(store) => {
                 let request = CountedRequest {
                     key,
@@ -138,8 +146,9 @@ impl Rates {
     /// Forgets keys whose buckets are full again; called now and then. What nodes share is forgotten by the housekeeping.
     pub fn forget_idle(&self) {
         match &self.counters {
-            Counters::Own { create, get, read } => {
-                [create, get, read].into_iter().for_each(Limiter::retain_recent)
+            Counters::Own(limiters) => {
+                let Limiters { create, get, read } = &**limiters;
+                [create, get, read].into_iter().for_each(Limiter::retain_recent);
             }
             Counters::Shared(_) => {}
         }
