@@ -72,11 +72,22 @@ async fn keys_that_cannot_be_are_refused() {
         (json!({"name": 5}), 400, "name"),
         (json!({"name": "x", "scope": "admin"}), 422, "scope"),
         (json!({"name": "x", "scope": true}), 400, "scope"),
+        (json!({"name": "x", "read_only": true}), 422, "read_only"),
     ] {
         let answer = house.post("/keys", &body).await;
         assert_eq!(answer.status, status, "{body}: {}", answer.body);
         assert_eq!(answer.body["errors"][0]["field"], field, "{body}");
     }
+    let refused = house
+        .post("/keys", &json!({"name": "x", "a": 1, "b": null}))
+        .await;
+    assert_eq!(
+        refused.body["errors"],
+        json!([
+            {"field": "a", "message": "is no member of this body; name, scope are taken"},
+            {"field": "b", "message": "is no member of this body; name, scope are taken"}
+        ])
+    );
     let read = house
         .post("/keys", &json!({"name": "eyes", "scope": "read"}))
         .await

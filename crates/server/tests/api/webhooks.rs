@@ -298,6 +298,7 @@ async fn what_cannot_be_an_endpoint_is_refused() {
     )
     .await;
     check(json!({"url": good, "enabled": "yes"}), 400, Some("enabled")).await;
+    check(json!({"url": good, "secret": "mine"}), 422, Some("secret")).await;
     check(
         json!({"url": good, "description": "x".repeat(501)}),
         422,

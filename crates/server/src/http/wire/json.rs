@@ -16,6 +16,8 @@ const INLINE_BYTES_MAX: usize = 256 * 1024;
 /// The most values in a body. A parsed value takes up to a hundred times the room of its text, so that the limit on
 /// bytes, which is made for images, does not bound the memory by itself.
 const VALUES_MAX: usize = 100_000;
+/// Of how many unknown members an answer tells.
+const UNKNOWN_MAX: usize = 8;
 
 /// Reads a JSON body.
 pub(super) async fn read(endpoint: Endpoint, body: Body, bytes_max: u64) -> Result<ParsedBody, WireError> {
@@ -100,6 +102,8 @@ fn values_at_most(bytes: &[u8]) -> usize {
 /// The members of a JSON body, and what of those that were asked for has the wrong type.
 pub struct JsonMembers {
     object: Map<String, Value>,
+    /// The members that were asked for.
+    asked: Vec<&'static str>,
     problems: Vec<FieldError>,
 }
 
@@ -107,6 +111,7 @@ impl JsonMembers {
     fn new(object: Map<String, Value>) -> JsonMembers {
         JsonMembers {
             object,
+            asked: Vec::new(),
             problems: Vec::new(),
         }
     }
@@ -117,6 +122,20 @@ impl JsonMembers {
             true => Ok(()),
             false => Err(WireError::WrongTypes(self.problems)),
         }
+    }
+
+    /// The members that nobody has asked for, where a body has no others than those that are known: what a client takes for a
+    /// setting must not be passed over.
+    pub fn unknown(&self) -> Vec<FieldError> {
+        let unknown = self
+            .object
+            .keys()
+            .filter(|name| !self.asked.contains(&name.as_str()));
+        let told = unknown.take(UNKNOWN_MAX).map(|name| FieldError {
+            field: name.chars().take(40).collect(),
+            message: format!("is no member of this body; {} are taken", self.asked.join(", ")),
+        });
+        told.collect()
     }
 
     /// A list of texts; `None` is absent.
@@ -136,7 +155,8 @@ impl JsonMembers {
     }
 
     /// The member's value, taken out; null means absent.
-    fn take(&mut self, name: &str) -> Option<Value> {
+    fn take(&mut self, name: &'static str) -> Option<Value> {
+        self.asked.push(name);
         self.object
             .get_mut(name)
             .map(Value::take)

@@ -15,6 +15,7 @@ pub(super) const SCOPES: [Scope; 2] = [Scope::Full, Scope::Read];
 
 /// A key to be made.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewKey {
     /// What people call it.
     #[schema(min_length = 1, max_length = 100)]
@@ -57,6 +58,7 @@ pub(in crate::http) fn new_key(members: &mut JsonMembers) -> (String, Scope, Vec
         refuse("scope", format!("is {shown:?}; one of {taken} is taken"));
     }
     let scope = scope.unwrap_or(Scope::Read);
+    problems.extend(members.unknown());
     (name, scope, problems)
 }
 

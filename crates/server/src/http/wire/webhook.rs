@@ -48,6 +48,7 @@ fn event_type(phase: Phase) -> &'static str {
 
 /// An endpoint to be made.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewEndpoint {
     /// Where it is: https, public, without redirects.
     #[schema(format = "uri", max_length = 8192)]
@@ -65,6 +66,7 @@ pub struct NewEndpoint {
 
 /// What of an endpoint is to be different; what is absent stays.
 #[derive(Debug, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct ChangedEndpoint {
     /// Where it is: https, public, without redirects.
     #[schema(format = "uri", max_length = 8192, nullable = false)]
@@ -116,6 +118,7 @@ pub(in crate::http) fn endpoint_change(members: &mut JsonMembers) -> (EndpointCh
         enabled: members.flag("enabled"),
         secret: None,
     };
+    problems.extend(members.unknown());
     (change, problems)
 }
 
