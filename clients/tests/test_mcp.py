@@ -114,7 +114,7 @@ def test_not_waiting_and_canceling(media: Path) -> None:
             "generate",
             {"prompt": "Image 1 meets Image 2", "reference_images": images, "duration": 15, "wait": False},
         )
-        assert queued["status"] == "starting"
+        assert queued["status"] == "IN_QUEUE"
         assert queued["feature"] == "reference"
         status = await done(client, "status", {"id": queued["id"]})
         assert status["status"] in ("IN_QUEUE", "IN_PROGRESS")

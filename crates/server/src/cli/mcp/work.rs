@@ -159,10 +159,10 @@ async fn make(
     if !wait {
         let id = member(&created, "id")?;
         let text = format!("Generation {id} is queued; ask status for it. {}", held(&created));
-        return Ok(Done {
-            facts: facts_of(&created)?,
-            text,
-        });
+        let mut facts = facts_of(&created)?;
+        // The answer to a create has a vocabulary of its own; the tools have one for all.
+        facts["status"] = "IN_QUEUE".into();
+        return Ok(Done { text, facts });
     }
     let id = member(&created, "id")?;
     let ended = tokio::select! {
