@@ -46,7 +46,8 @@ async function send(path: string, { method, body, headers, signal }: Call): Prom
     if (signal?.aborted) throw error;
     throw new ApiError(0, "UNREACHABLE", "The server cannot be reached. Is it still running?", []);
   }
-  if (answer.ok) return answer;
+  // Nothing new is an answer too, to whoever asks for what is newer.
+  if (answer.ok || answer.status === 304) return answer;
   const unreadable = { code: "UNREADABLE", message: `The server answered ${answer.status}.` };
   const problem: Omit<ErrorBody, "error"> = await answer.json().catch(() => unreadable);
   // A key that has been revoked must not look like a page that does nothing.
@@ -55,6 +56,13 @@ async function send(path: string, { method, body, headers, signal }: Call): Prom
 }
 
 export const generation = (id: string) => call<Generation>(`/generation/${id}`);
+
+/** What the video looks like so far; null where nothing is newer than `tag`. */
+export async function preview(id: string, tag: string, signal: AbortSignal): Promise<{ picture: Blob; tag: string } | null> {
+  const headers: Record<string, string> = tag === "" ? {} : { "if-none-match": tag };
+  const answer = await send(`/generation/${id}/preview`, { headers, signal });
+  return answer.status === 304 ? null : { picture: await answer.blob(), tag: answer.headers.get("etag") ?? "" };
+}
 
 export function generations(cursor: string | null, limit = 48): Promise<Page<Generation>> {
   const from = cursor === null ? "" : `&cursor=${encodeURIComponent(cursor)}`;

@@ -93,6 +93,7 @@ const VIEWS = {
     await page.getByRole("textbox", { name: "Prompt" }).fill("Snow falls on a garden gate");
     await page.getByRole("slider", { name: "Duration" }).press("End");
     await page.getByRole("button", { name: /^Make/ }).click();
+    await until("it is seen", () => page.locator(".so-far").evaluate((image) => image.naturalWidth > 0));
     await until("it is on its way", () => page.locator(".underway progress").evaluate((element) => element.value > 30));
     return page;
   },

@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
-import { choose, drop, makeIt, mode, openHouse, pick, shortest, slot, until } from "./house.mjs";
+import { audit, choose, drop, makeIt, mode, openHouse, pick, shortest, slot, until } from "./house.mjs";
 
 let house;
 before(async () => (house = await openHouse()));
@@ -54,6 +54,27 @@ test("an image begins it, with a sound of one's own", async () => {
   assert.equal(input.image_url, "upload://first.png");
   assert.equal(input.audio_url, "upload://sound.mp3");
   assert.equal(input.aspect_ratio, undefined, "the shape of the image is kept");
+  await page.context().close();
+});
+
+test("a video that is being made is seen as far as it is", async () => {
+  const page = await house.open();
+  await page.getByRole("textbox", { name: "Prompt" }).fill("A long river");
+  await page.getByRole("slider", { name: "Duration" }).press("End");
+  await page.getByRole("button", { name: /^Make/ }).click();
+  const picture = page.getByRole("img", { name: "The video so far: A long river" });
+  await picture.waitFor();
+  const size = () => picture.evaluate((image) => [image.naturalWidth, image.naturalHeight]);
+  await until("it is drawn", async () => (await size())[0] > 0);
+  assert.deepEqual(await size(), [320, 180]);
+  const first = await picture.getAttribute("src");
+  assert.match(first, /^blob:/);
+  await until("a later one takes its place", async () => (await picture.getAttribute("src")) !== first);
+  assert.ok(await page.locator(".underway progress").isVisible());
+  assert.deepEqual(await audit(page), []);
+  await page.locator(".result").getByRole("button", { name: "Cancel", exact: true }).click();
+  await page.getByText("Canceled. Its credits are back.", { exact: true }).waitFor();
+  assert.equal(await picture.count(), 0);
   await page.context().close();
 });
 

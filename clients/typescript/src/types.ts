@@ -13,6 +13,7 @@ export const OPERATIONS = {
   delete_generation: ["DELETE", "/generation/{id}"],
   cancel_generation: ["POST", "/generation/{id}/cancel"],
   stream_events: ["GET", "/generation/{id}/events"],
+  get_preview: ["GET", "/generation/{id}/preview"],
   list_generations: ["GET", "/generations"],
   list_running_generations: ["GET", "/generations/running"],
   list_keys: ["GET", "/keys"],

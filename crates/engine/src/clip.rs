@@ -13,9 +13,10 @@ pub trait ClipSink {
     /// The next frame: rows from the top, three bytes (red, green, blue) for each pixel.
     fn frame(&mut self, rgb: &[u8]) -> Result<(), SinkError>;
 
-    /// Whether anybody looks at previews.
-    fn wants_previews(&self) -> bool {
-        false
+    /// Whether a preview is wanted now, and how many pixels its longer side has at most when it is looked at; a larger one is
+    /// scaled. To be asked before each, as an engine that has no picture at hand makes it for this alone.
+    fn wants_preview(&mut self) -> Option<u32> {
+        None
     }
 
     /// What the clip looks like so far: a picture of this size, as rows of red, green and blue. Each replaces the last.

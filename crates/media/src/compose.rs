@@ -328,30 +328,55 @@ pub fn picture(
     rgb: &[u8],
     output: &Path,
 ) -> Result<(), MediaFailure> {
+    let jpeg = jpeg(toolbox, width, height, rgb.to_vec(), "-q:v 2 -pix_fmt yuvj444p")?;
+    let mut part = output.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    fs::write(&part, jpeg).map_err(|source| MediaFailure::write(&part, source))?;
+    fs::rename(&part, output).map_err(|source| MediaFailure::write(output, source))
+}
+
+/// A picture as a small JPEG for a look in passing, of at most `side_max` pixels on its longer side.
+pub fn thumbnail(
+    toolbox: &Toolbox,
+    width: u32,
+    height: u32,
+    rgb: Vec<u8>,
+    side_max: u32,
+) -> Result<Vec<u8>, MediaFailure> {
+    let longer = u64::from(width.max(height).max(1));
+    let scaled = |side: u32| (u64::from(side) * u64::from(side_max).min(longer)).div_ceil(longer);
+    let coding = format!(
+        "-vf scale={}:{} -q:v 5 -pix_fmt yuvj420p",
+        scaled(width),
+        scaled(height)
+    );
+    jpeg(toolbox, width, height, rgb, &coding)
+}
+
+fn jpeg(
+    toolbox: &Toolbox,
+    width: u32,
+    height: u32,
+    rgb: Vec<u8>,
+    coding: &str,
+) -> Result<Vec<u8>, MediaFailure> {
     if rgb.is_empty() || rgb.len() != width as usize * height as usize * 3 {
         return Err(usage(format!(
             "a picture of {width}×{height} has {} bytes",
             rgb.len()
         )));
     }
-    let mut part = output.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    create(&part)?;
     let mut job = Job {
-        feed: Feed::Bytes(rgb.to_vec()),
-        write: vec![part.clone()],
+        feed: Feed::Bytes(rgb),
         ..Job::probe(words("-hide_banner -nostdin -loglevel error"))
     };
     job.args.extend(words(&format!(
-        "-f rawvideo -pix_fmt rgb24 -video_size {width}x{height} -i pipe:0 -frames:v 1 -c:v mjpeg -q:v 2 -pix_fmt yuvj444p -f mjpeg -y"
+        "-f rawvideo -pix_fmt rgb24 -video_size {width}x{height} -i pipe:0 -frames:v 1 {coding} -c:v mjpeg -f mjpeg pipe:1"
     )));
-    job.args.push(probe::file_url(&part));
-    match Child::run(toolbox, job, &mut |_| {})?.defect() {
-        None => fs::rename(&part, output).map_err(|source| MediaFailure::Write {
-            path: output.to_path_buf(),
-            source,
-        }),
+    let mut jpeg = Vec::new();
+    match Child::run(toolbox, job, &mut |bytes| jpeg.extend_from_slice(bytes))?.defect() {
+        None => Ok(jpeg),
         Some(defect) => Err(MediaFailure::Child {
             detail: defect.to_string(),
         }),

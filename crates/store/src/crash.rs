@@ -75,6 +75,8 @@ pub enum TransactionName {
     Heartbeat,
     /// An attempt leaves something behind.
     Note,
+    /// An attempt shows what its clip looks like so far.
+    KeepPreview,
     /// An attempt has ended.
     Finish,
     /// A client asks for an end.
@@ -109,7 +111,7 @@ pub enum TransactionName {
 
 impl TransactionName {
     /// All of them.
-    pub const ALL: [TransactionName; 23] = [
+    pub const ALL: [TransactionName; 24] = [
         TransactionName::CreateAccount,
         TransactionName::CreateKey,
         TransactionName::RevokeKey,
@@ -118,6 +120,7 @@ impl TransactionName {
         TransactionName::Claim,
         TransactionName::Heartbeat,
         TransactionName::Note,
+        TransactionName::KeepPreview,
         TransactionName::Finish,
         TransactionName::Cancel,
         TransactionName::RemoveMedia,

@@ -9,6 +9,7 @@
 //! | [`Store::claim`] | the next generation in fair order becomes running under a lease, event |
 //! | [`Store::heartbeat`] | the lease is renewed, progress is kept, a wish to cancel is seen |
 //! | [`Store::note`] | what an attempt leaves behind for the next one, guarded by the lease |
+//! | [`Store::keep_preview`] | a picture of the clip as it stands, guarded by the lease |
 //! | [`Store::finish`] | the worker's outcome: status, capture or release, event, guarded by the lease |
 //! | [`Store::cancel`] | queued: canceled and released; running: the wish is kept |
 //! | [`Store::remove_media`] | blobs are let go, the ledger and the metadata stay |
@@ -113,6 +114,9 @@ pub trait Store: Webhooks + Workers + Send + Sync + 'static {
     /// Keeps what an attempt leaves behind, in place of its last word about the same clip: the next attempt with the same
     /// offer finds it in [`Claimed::notes`], whatever becomes of this one. A lost lease writes nothing.
     async fn note(&self, lease: LeaseKey, note: Note, now: Timestamp) -> Result<Noted>;
+    /// Keeps what the clip of a running generation looks like so far, a JPEG, in place of the picture before; it goes with the
+    /// end of the generation. A lost lease writes nothing. [`StoreError::TooLarge`] beyond [`PREVIEW_BYTES_MAX`].
+    async fn keep_preview(&self, lease: LeaseKey, jpeg: Vec<u8>) -> Result<Noted>;
     /// Settles what a worker has to say at the end of its attempt. A lost lease writes nothing.
     async fn finish(&self, lease: LeaseKey, outcome: Outcome, now: Timestamp) -> Result<Finished>;
     /// Asks for an end. `None` if the account has no such generation.
@@ -130,6 +134,8 @@ pub trait Store: Webhooks + Workers + Send + Sync + 'static {
 
     /// One generation, of whatever account.
     async fn generation(&self, id: GenerationId) -> Result<Option<Generation>>;
+    /// What its clip looks like so far, where its worker has shown that; nothing once it has ended.
+    async fn preview(&self, id: GenerationId) -> Result<Option<Preview>>;
     /// One page of an account's generations.
     async fn generations(&self, account: AccountId, page: GenerationPage) -> Result<Page<Generation>>;
     /// Changes of status after `after_seq`, oldest first.
@@ -313,7 +319,19 @@ pub struct Note {
     pub text: String,
 }
 
-/// What became of a note.
+/// What the clip of a generation looks like so far.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// Which of its pictures this is: a later one has a higher number.
+    pub number: u64,
+    /// The picture.
+    pub jpeg: Vec<u8>,
+}
+
+/// The largest picture that is kept, in bytes.
+pub const PREVIEW_BYTES_MAX: usize = 48 * 1024;
+
+/// What became of a note, or of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Noted {
     /// It is kept.

@@ -119,7 +119,7 @@ pub(crate) enum Value<'a> {
     Real(Option<f64>),
     /// Text.
     Text(Option<Cow<'a, str>>),
-    /// A hash or a secret.
+    /// A hash, a secret, a picture.
     Bytes(Option<Cow<'a, [u8]>>),
 }
 
@@ -211,6 +211,12 @@ impl<'a> IntoValue<'a> for &'a [u8; 32] {
     }
 }
 
+impl<'a> IntoValue<'a> for &'a [u8] {
+    fn into_value(self) -> Value<'a> {
+        Value::Bytes(Some(Cow::Borrowed(self)))
+    }
+}
+
 impl<'a> IntoValue<'a> for Option<[u8; 32]> {
     fn into_value(self) -> Value<'a> {
         Value::Bytes(self.map(|bytes| Cow::Owned(bytes.to_vec())))
@@ -284,7 +290,7 @@ pub(crate) trait Columns {
     fn real(&self, column: usize) -> Result<Option<f64>>;
     /// Text.
     fn text(&self, column: usize) -> Result<Option<&str>>;
-    /// A hash or a secret.
+    /// A hash, a secret, a picture.
     fn bytes(&self, column: usize) -> Result<Option<&[u8]>>;
 }
 
@@ -388,6 +394,12 @@ impl FromColumn for f32 {
 impl FromColumn for String {
     fn from_column(row: &Row<'_>, column: usize) -> Result<Option<String>> {
         Ok(row.0.text(column)?.map(str::to_owned))
+    }
+}
+
+impl FromColumn for Vec<u8> {
+    fn from_column(row: &Row<'_>, column: usize) -> Result<Option<Vec<u8>>> {
+        Ok(row.0.bytes(column)?.map(<[u8]>::to_vec))
     }
 }
 

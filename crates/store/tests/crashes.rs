@@ -245,6 +245,7 @@ async fn tell(process: &Process, in_a_bucket: bool, now: Timestamp) -> Result<()
         // What a process noted is there for the one after it, and only what it noted.
         assert!(notes.is_empty() || notes == [word.clone()], "{notes:?}");
         store.note(lease, word, now).await?;
+        store.keep_preview(lease, b"a picture".to_vec()).await?;
         let outcome = if generation.id == failed {
             let failure = Failure {
                 code: FailureCode::EngineFailed,
@@ -268,6 +269,7 @@ async fn tell(process: &Process, in_a_bucket: bool, now: Timestamp) -> Result<()
     store.remove_media(account, removed, now).await?;
     store.expire_grants(now.plus_ms(DAY_MS)).await?;
     assert!(store.generation(kept).await?.is_some());
+    assert_eq!(store.preview(kept).await?, None);
     // An orphan: made, and then the worker lost its lease.
     stage(blobs, b"an orphan").await?;
     if in_a_bucket {

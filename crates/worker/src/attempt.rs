@@ -12,6 +12,7 @@ use crate::{
     inputs::{self, Locate, Shelf},
     notes::Notebooks,
     plan::Plan,
+    previews::Previews,
     produce::{MadeClip, Order, produce},
     progress::Meter,
     stop::Stop,
@@ -35,8 +36,8 @@ pub(crate) struct Task<'a> {
     pub(crate) offer: &'a OfferId,
     /// Where its files go.
     pub(crate) folder: &'a Path,
-    /// Where a picture of what there is so far goes, if somebody looks at it.
-    pub(crate) preview: Option<&'a Path>,
+    /// Who looks at it while it is made.
+    pub(crate) previews: Previews,
     /// What earlier attempts have left, and where this one leaves something.
     pub(crate) notebooks: Notebooks,
     /// Shows files to others.
@@ -73,7 +74,7 @@ pub(crate) async fn attempt(
         name,
         offer,
         folder,
-        preview,
+        previews,
         notebooks,
         publisher,
         meter,
@@ -125,7 +126,7 @@ pub(crate) async fn attempt(
         notebooks,
         preset: workshop.preset,
         folder: folder.to_owned(),
-        preview: preview.map(Path::to_owned),
+        previews,
         meter: meter.clone(),
         stop: stop.clone(),
     };

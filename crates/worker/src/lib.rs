@@ -10,7 +10,7 @@
 //!   steps
 //! - [`local`]: the same attempt without a store · [`housekeeping`]: what time breaks, repaired
 //! - `presence`, [`hardware`](hardware()): that a worker is there, and on what · [`LiveCatalog`]: what is offered meanwhile
-//! - `notes`, `publish`: what an engine leaves for the next attempt, and shows to others
+//! - `notes`, `publish`, `previews`: what an engine leaves for the next attempt, shows to others, and to whoever follows
 //! - `progress`, `stop`, `scratch`, `error`: the small things they share
 
 mod attempt;
@@ -25,6 +25,7 @@ pub mod local;
 mod notes;
 mod plan;
 mod presence;
+mod previews;
 mod produce;
 mod progress;
 mod publish;

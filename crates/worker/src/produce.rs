@@ -17,6 +17,7 @@ use kinora_media::{
 use crate::{
     error::AttemptError,
     notes::Notebooks,
+    previews::Previews,
     progress::Meter,
     sound::Track,
     stop::{Stop, StopReason},
@@ -32,8 +33,7 @@ pub(crate) struct Order {
     pub(crate) preset: Preset,
     /// Where the files go.
     pub(crate) folder: PathBuf,
-    /// Where a picture of what there is so far goes, if somebody looks at it.
-    pub(crate) preview: Option<PathBuf>,
+    pub(crate) previews: Previews,
     pub(crate) meter: Meter,
     pub(crate) stop: Stop,
 }
@@ -233,17 +233,16 @@ impl ClipSink for Sink<'_> {
         }
     }
 
-    fn wants_previews(&self) -> bool {
-        self.order.preview.is_some()
+    fn wants_preview(&mut self) -> Option<u32> {
+        self.order.previews.wanted()
     }
 
     fn preview(&mut self, width: u32, height: u32, rgb: &[u8]) -> Result<(), SinkError> {
-        match &self.order.preview {
-            Some(path) => {
-                compose::picture(&self.order.inputs.toolbox, width, height, rgb, path).map_err(unwritten)
-            }
-            None => Ok(()),
-        }
+        let toolbox = &self.order.inputs.toolbox;
+        self.order
+            .previews
+            .show(toolbox, width, height, rgb)
+            .map_err(unwritten)
     }
 
     fn file(&mut self, path: &Path) -> Result<(), SinkError> {

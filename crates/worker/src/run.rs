@@ -31,6 +31,7 @@ use crate::{
     live::LiveCatalog,
     notes::{Notebooks, UnderLease},
     presence::Presence,
+    previews::Previews,
     progress::Meter,
     publish::{PublishBlob, publisher},
     scratch::Scratch,
@@ -382,6 +383,7 @@ impl Shared {
             left: notes,
             runtime: Handle::current(),
         });
+        let previews = Previews::kept(Arc::clone(&self.store), lease, stop.clone(), Handle::current());
         let name = id.to_string();
         let attempt = async {
             let folder = self.scratch.folder(&name).map_err(AttemptError::Scratch)?;
@@ -390,7 +392,7 @@ impl Shared {
                 name: &name,
                 offer: &generation.offer,
                 folder: folder.path(),
-                preview: None,
+                previews,
                 notebooks,
                 publisher: self.publisher(id, folder.path()),
                 meter: &meter,

@@ -6,6 +6,7 @@ import { takeOnward, type Onward } from "../state";
 import { ENDED, type Generation, type VideoFile } from "../wire";
 import { Actions, useDoing } from "./actions";
 import { Icon, type IconName } from "./icons";
+import { usePreview } from "./preview";
 
 export function Result({ of }: { of: Generation }) {
   return (
@@ -20,7 +21,7 @@ function Screen({ of }: { of: Generation }) {
   if (!ENDED.has(of.status)) {
     return (
       <>
-        <Underway of={of} />
+        <Underway key={of.id} of={of} />
         <Actions of={of} title={title} />
       </>
     );
@@ -47,8 +48,10 @@ export const shape = ([width, height]: readonly [number, number]): Shape => ({ "
 function Underway({ of }: { of: Generation }) {
   const percent = Math.round(of.progress * 100);
   const elapsed = useElapsed(of.started_at ?? of.created_at);
+  const soFar = usePreview(of);
   return (
-    <div class="screen underway" style={shapeOf(of)}>
+    <div class={`screen underway ${soFar === null ? "" : "seen"}`} style={shapeOf(of)}>
+      {soFar !== null && <img class="so-far" src={soFar} alt={`The video so far: ${titleOf(of)}`} />}
       <div class="underway-text">
         <p class="stage-name">{stageName(of.stage)}</p>
         <progress max={100} value={percent} aria-label="Progress" />

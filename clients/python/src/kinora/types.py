@@ -18,6 +18,7 @@ OPERATIONS: dict[str, tuple[str, str]] = {
     "delete_generation": ("DELETE", "/generation/{id}"),
     "cancel_generation": ("POST", "/generation/{id}/cancel"),
     "stream_events": ("GET", "/generation/{id}/events"),
+    "get_preview": ("GET", "/generation/{id}/preview"),
     "list_generations": ("GET", "/generations"),
     "list_running_generations": ("GET", "/generations/running"),
     "list_keys": ("GET", "/keys"),

@@ -146,7 +146,11 @@ impl Engine for TestPattern {
             pause(self.options.frame_delay, &mut || {
                 step(observe, Stage::Decoding, fraction)
             })?;
-            clip.frame(scene.draw(frame)?)?;
+            let drawn = scene.draw(frame)?;
+            if clip.wants_preview().is_some() {
+                clip.preview(inputs.size.width, inputs.size.height, drawn)?;
+            }
+            clip.frame(drawn)?;
         }
         step(observe, Stage::Decoding, 1.0)?;
         Ok(Made {

@@ -5,7 +5,8 @@ use std::{cell::RefCell, collections::VecDeque, ops::ControlFlow};
 use kinora_domain::{FrameSize, GenerationSpec, Member, OUTPUT_FPS, Warning, Workflow};
 use kinora_media::frames::Fit;
 use kinora_wan::{
-    Capabilities, Conditioning, FrameRgb, Guidance, Noise, Outcome, Pipeline, Request, Sampling, StepCache,
+    Capabilities, Conditioning, FrameRgb, Guidance, Noise, Outcome, Pipeline, Preview, Request, Sampling,
+    StepCache,
     capabilities::Family,
     request::{Mask, VaceControl},
 };
@@ -40,6 +41,26 @@ pub(super) struct Film<'a> {
 struct Audience<'a> {
     clip: &'a mut dyn ClipSink,
     observe: &'a mut dyn FnMut(EngineProgress) -> ControlFlow<Halt>,
+}
+
+/// Previews, from a run to whoever takes the frames.
+struct Glances<'a, 'b, 'c> {
+    clip: &'a RefCell<&'b mut (dyn ClipSink + 'c)>,
+    unshown: &'a RefCell<Option<SinkError>>,
+}
+
+impl Preview for Glances<'_, '_, '_> {
+    fn wanted(&mut self) -> Option<usize> {
+        let side = self.clip.borrow_mut().wants_preview()?;
+        Some(side as usize)
+    }
+
+    fn show(&mut self, picture: FrameRgb) {
+        let (width, height) = (narrow(picture.width), narrow(picture.height));
+        if let Err(error) = self.clip.borrow_mut().preview(width, height, &picture.data) {
+            *self.unshown.borrow_mut() = Some(error);
+        }
+    }
 }
 
 /// The numbers of one clip.
@@ -371,16 +392,13 @@ impl<'a> Film<'a> {
             conditioning,
         };
         let Audience { clip, observe } = audience;
-        let wants_previews = clip.wants_previews();
         // Frames and previews come by two ways from one run, never at once.
         let clip = RefCell::new(&mut **clip);
         let mut index = 0;
         let unshown = RefCell::new(None);
-        let mut preview = |picture: FrameRgb| {
-            let (width, height) = (narrow(picture.width), narrow(picture.height));
-            if let Err(error) = clip.borrow_mut().preview(width, height, &picture.data) {
-                *unshown.borrow_mut() = Some(error);
-            }
+        let mut preview = Glances {
+            clip: &clip,
+            unshown: &unshown,
         };
         let mut take = |frame: FrameRgb| {
             let is_new = index >= known;
@@ -404,10 +422,9 @@ impl<'a> Film<'a> {
                 false => observe(told::progress(progress, at)).map_break(drop),
             }
         };
-        let preview = wants_previews.then_some(&mut preview as &mut dyn FnMut(FrameRgb));
         let made = self
             .pipeline
-            .generate_with_previews(&request, &mut take, &mut tell, preview);
+            .generate_with_previews(&request, &mut take, &mut tell, Some(&mut preview));
         if let Some(error) = unshown.into_inner() {
             return Err(error.into());
         }

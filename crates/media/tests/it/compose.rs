@@ -4,7 +4,9 @@ use std::{fs, path::Path, process::Command};
 
 use kinora_media::{
     MediaFailure, Toolbox,
-    compose::{ClipOptions, EncodedClip, Encoder, FrameFormat, Preset, Sound, poster, transcode_file},
+    compose::{
+        ClipOptions, EncodedClip, Encoder, FrameFormat, Preset, Sound, poster, thumbnail, transcode_file,
+    },
     container,
     frames::{Fit, Fps, decode_image},
 };
@@ -221,6 +223,37 @@ fn a_poster_has_the_clips_pixels() {
             format!("mjpeg\n{width}\n{height}")
         );
     }
+}
+
+#[test]
+fn thumbnails_are_small_and_as_they_were_coloured() {
+    let toolbox = toolbox();
+    let folder = Folder::new();
+    let path = folder.path("small.jpg");
+    for (width, height, expected) in [
+        (1280, 720, "320\n180"),
+        (720, 1280, "180\n320"),
+        (832, 480, "320\n185"),
+        (161, 93, "161\n93"),
+        (4000, 1, "320\n1"),
+    ] {
+        let rgb = [200, 40, 90].repeat((width * height) as usize);
+        let jpeg = thumbnail(&toolbox, width, height, rgb, 320).unwrap();
+        fs::write(&path, jpeg).unwrap();
+        assert_eq!(
+            ffprobe(&path, "v:0", "stream=width,height"),
+            expected,
+            "{width}x{height}"
+        );
+        let seen = decode_image(&toolbox, &path, 320, 240, Fit::Stretch).unwrap();
+        let far = seen.rgb[..3]
+            .iter()
+            .zip([200, 40, 90])
+            .any(|(&a, b)| a.abs_diff(b) > 6);
+        assert!(!far, "{width}x{height}: {:?}", &seen.rgb[..3]);
+    }
+    let short = thumbnail(&toolbox, 4, 4, vec![0; 47], 320);
+    assert!(matches!(short, Err(MediaFailure::Usage { .. })), "{short:?}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ use tokio_util::io::ReaderStream;
 use super::{
     App,
     error::{ApiError, ApiResult},
-    generations::{Parameters, value_of},
+    generations::{Parameters, has_already, value_of},
     wire::{FileKind, Links},
 };
 
@@ -216,9 +216,7 @@ pub async fn serve(
         ),
     ];
     let found = app.blobs.find(blob)?.ok_or_else(missing)?;
-    // A cache on the way may have made the tag a weak one: that is the same file all the same.
-    let has = |tag: &str| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag;
-    if names(header::IF_NONE_MATCH).split(',').map(str::trim).any(has) {
+    if has_already(headers, &etag) {
         return Ok((StatusCode::NOT_MODIFIED, fixed).into_response());
     }
     let (source, length) = match (found, way) {

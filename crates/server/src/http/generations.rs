@@ -5,11 +5,11 @@ use std::str::FromStr;
 use axum::{
     Extension, Json,
     extract::{FromRequestParts, Path, Query, State},
-    http::{StatusCode, request::Parts},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use kinora_domain::{AccountId, Generation, GenerationId, Phase};
-use kinora_store::{Canceled, GenerationPage, MediaRemoved};
+use kinora_store::{Canceled, GenerationPage, MediaRemoved, Preview};
 
 use super::{
     App,
@@ -42,6 +42,39 @@ pub async fn get_generation(
 ) -> ApiResult<Json<GenerationView>> {
     let generation = own(&app, caller.account, id).await?;
     Ok(Json(GenerationView::new(&generation, &app.links())))
+}
+
+/// GET `/generation/{id}/preview`: what its clip looks like so far. It changes while the generation runs, and nobody keeps it.
+pub async fn get_preview(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    PathId(id): PathId,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    own(&app, caller.account, id).await?;
+    let Preview { number, jpeg } = app
+        .store
+        .preview(id)
+        .await?
+        .ok_or_else(|| ApiError::not_found("preview"))?;
+    let tag = format!("\"{number}\"");
+    let fixed = [(
+        header::ETAG,
+        HeaderValue::from_str(&tag).expect("a number is ASCII"),
+    )];
+    if has_already(&headers, &tag) {
+        return Ok((StatusCode::NOT_MODIFIED, fixed).into_response());
+    }
+    let jpeg_type = [(header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"))];
+    Ok((fixed, jpeg_type, jpeg).into_response())
+}
+
+/// Whether a client names `tag` as what it has. A cache on the way may have made it a weak one: that is the same all the same.
+pub fn has_already(headers: &HeaderMap, tag: &str) -> bool {
+    let known = headers.get(header::IF_NONE_MATCH);
+    let known = known.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut tags = known.split(',').map(str::trim);
+    tags.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }
 
 /// GET `/generations/running`: a bare array of what is queued or in progress.
@@ -230,6 +263,21 @@ mod tests {
         check("limit=-5", Err(()));
         check("limit=ten", Err(()));
         check("limit=99999999999999999999", Err(()));
+    }
+
+    #[test]
+    fn tags_that_a_client_has() {
+        let check = |known: &'static str, expected| {
+            let headers = HeaderMap::from_iter([(header::IF_NONE_MATCH, HeaderValue::from_static(known))]);
+            assert_eq!(has_already(&headers, "\"2\""), expected, "{known}");
+        };
+        check("\"2\"", true);
+        check("\"1\", W/\"2\"", true);
+        check("*", true);
+        check("\"22\"", false);
+        check("2", false);
+        check("", false);
+        assert!(!has_already(&HeaderMap::new(), "\"2\""));
     }
 
     #[test]

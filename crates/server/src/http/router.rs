@@ -36,6 +36,7 @@ pub const ROUTES: &[(&str, &str)] = &[
     ("delete", "/generation/{id}"),
     ("post", "/generation/{id}/cancel"),
     ("get", "/generation/{id}/events"),
+    ("get", "/generation/{id}/preview"),
     ("get", "/generations"),
     ("get", "/generations/running"),
     ("get", "/credits"),
@@ -100,6 +101,7 @@ pub fn router(app: App) -> Router {
     let polling = Router::new()
         .route("/generation/{id}", get(generations::get_generation))
         .route("/generation/{id}/events", get(events::stream_events))
+        .route("/generation/{id}/preview", get(generations::get_preview))
         .route_layer(guarded(RateKind::Get, false));
     let ending = Router::new()
         .route("/generation/{id}", delete(generations::delete_generation))

@@ -1,6 +1,6 @@
 //! The life of a generation as a client sees it: created, polled, listed, cancelled, read, deleted.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kinora_domain::Timestamp;
 use kinora_server::http::files::Signer;
@@ -709,4 +709,60 @@ async fn no_member_misleads_a_client() {
             .flatten()
             .for_each(|value| walk(value, false));
     }
+}
+
+/// What a clip looks like so far is seen by its own workspace, while it runs.
+#[tokio::test]
+async fn a_clip_is_seen_while_it_is_made() {
+    let house = House::start().await;
+    let body = json!({"prompt": "a long way", "duration": 15});
+    let created = house.post(CREATE, &body).await;
+    let id = created.body["id"].as_str().expect("an id").to_owned();
+    let path = format!("/generation/{id}/preview");
+    let look = |tag: &'static str| {
+        let request = house.request(Method::GET, &path);
+        async move {
+            request
+                .header("if-none-match", tag)
+                .send()
+                .await
+                .expect("an answer")
+        }
+    };
+    let give_up = Instant::now() + Duration::from_secs(120);
+    let seen = loop {
+        let seen = look("").await;
+        match seen.status().as_u16() {
+            200 => break seen,
+            status => assert_eq!(status, 404),
+        }
+        let state = house.get(&format!("/generation/{id}")).await.body;
+        assert_ne!(state["status"], "COMPLETED", "{state}");
+        assert!(Instant::now() < give_up, "{}", house.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let header = |name| seen.headers()[name].to_str().expect("text").to_owned();
+    assert_eq!(header("content-type"), "image/jpeg");
+    assert_eq!(header("cache-control"), "no-store");
+    assert_eq!(header("etag"), "\"1\"");
+    let jpeg = seen.bytes().await.expect("a body");
+    assert!(jpeg.starts_with(&[0xff, 0xd8]) && jpeg.len() <= 48 * 1024);
+    assert_eq!(look("*").await.status().as_u16(), 304);
+    assert_eq!(look("\"0\"").await.status().as_u16(), 200);
+
+    house.kinora(&["account", "create", "other"]);
+    let other = house.kinora(&["key", "create", "--account", "other", "--name", "o", "--quiet"]);
+    let anonymous = || house.anonymous(Method::GET, &format!("api/v1{path}"));
+    assert_eq!(
+        Answer::to(anonymous().bearer_auth(other.trim())).await.status,
+        404
+    );
+    assert_eq!(Answer::to(anonymous()).await.status, 401);
+
+    let canceled = house.post(&format!("/generation/{id}/cancel"), &json!({})).await;
+    assert_eq!(canceled.status, 202, "{}", canceled.body);
+    assert_eq!(house.finished(&id).await["status"], "CANCELED");
+    let gone = house.get(&path).await;
+    assert_eq!((gone.status, &gone.body["code"]), (404, &json!("NOT_FOUND")));
+    house.sound().await;
 }

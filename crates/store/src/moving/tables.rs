@@ -58,7 +58,7 @@ pub(super) const TABLES: &[Table] = &[
 ];
 
 /// Tables that are each database's own. The counter in `counters` goes with the [numbers](take_numbers); workers announce
-/// themselves anew, and requests are counted anew.
+/// themselves anew, requests are counted anew, and what runs shows its next picture.
 #[cfg(test)]
 const OWN: &[&str] = &[
     "counters",
@@ -67,6 +67,7 @@ const OWN: &[&str] = &[
     "sqlite_sequence",
     "workers",
     "rates",
+    "previews",
 ];
 
 /// A column and what it holds.

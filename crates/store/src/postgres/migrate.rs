@@ -11,6 +11,7 @@ use crate::{Result, StoreError, sql::Sql};
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0001_everything.sql"),
     include_str!("../../migrations/postgres/0002_workers.sql"),
+    include_str!("../../migrations/postgres/0003_previews.sql"),
 ];
 
 /// The oldest PostgreSQL whose SQL this is; its number as the server tells it.

@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0002_webhooks.sql"),
     include_str!("../../migrations/sqlite/0003_attempt_notes.sql"),
     include_str!("../../migrations/sqlite/0004_workers.sql"),
+    include_str!("../../migrations/sqlite/0005_previews.sql"),
 ];
 
 /// The version that this program brings a database to.

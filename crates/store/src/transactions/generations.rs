@@ -8,9 +8,9 @@ use kinora_domain::{
     IllegalTransition, Lease, OfferId, Progress, Split, Stage, Status, Success, Timestamp,
 };
 
-use super::{accounts, attempts, ledger, outbox};
+use super::{accounts, attempts, ledger, outbox, previews};
 use crate::{
-    Result, StoreError,
+    LeaseKey, Result, StoreError,
     bells::Rings,
     rows,
     sql::{self, Row, Sql, params, unreadable},
@@ -72,6 +72,21 @@ pub(crate) fn load_locked(sql: &dyn Sql, id: GenerationId) -> Result<Option<Kept
         .map_err(StoreError::database("read a generation"))
 }
 
+/// One generation, if the lease on it is this one; nobody takes it away until the transaction ends.
+pub(crate) fn load_leased(sql: &dyn Sql, lease: LeaseKey) -> Result<Option<Generation>> {
+    let Some(Kept { generation, .. }) = load_locked(sql, lease.generation)? else {
+        return Ok(None);
+    };
+    Ok(match &generation.status {
+        Status::Running { lease: held, .. } if held.token == lease.token => Some(generation),
+        Status::Queued { .. }
+        | Status::Running { .. }
+        | Status::Succeeded(_)
+        | Status::Failed(_)
+        | Status::Canceled => None,
+    })
+}
+
 /// One generation that is to be changed, if it is that account's.
 pub(crate) fn load_of(sql: &dyn Sql, account: AccountId, id: GenerationId) -> Result<Option<Kept>> {
     accounts::lock(sql, account)?;
@@ -108,6 +123,9 @@ pub(crate) fn change(
     if let Status::Succeeded(success) = &next.generation.status {
         refer_to_artifacts(sql, next.generation.id, success)?;
         next.has_media = next.has_media || !success.artifacts.is_empty();
+    }
+    if next.generation.status.is_terminal() {
+        previews::remove(sql, next.generation.id)?;
     }
     update(sql, &next)?;
     count(sql, &kept, &next)?;

@@ -22,6 +22,7 @@ pub(crate) mod ledger;
 pub(crate) mod lists;
 pub(crate) mod notes;
 pub(crate) mod outbox;
+pub(crate) mod previews;
 pub(crate) mod rates;
 pub(crate) mod recover;
 pub(crate) mod settle;

@@ -6,11 +6,13 @@ use async_trait::async_trait;
 use kinora_domain::{AccountId, BlobHash, EntryId, Generation, GenerationId, KeyId, Progress, Timestamp};
 use tokio::sync::{Notify, watch};
 
-use super::{Backend, accounts, audit, claim, generations, ledger, lists, notes, recover, settle, submit};
+use super::{
+    Backend, accounts, audit, claim, generations, ledger, lists, notes, previews, recover, settle, submit,
+};
 use crate::{
     Account, Balance, Canceled, Claim, Claimed, Entry, Finding, Finished, GenerationPage, Heartbeat, Key,
-    LeaseKey, MediaRemoved, NewGrant, Note, Noted, Outcome, Page, QueueDepth, Recovered, Result, StatusEvent,
-    Store, Submission, Submitted, TransactionName, bells::Rings, sql::Sql,
+    LeaseKey, MediaRemoved, NewGrant, Note, Noted, Outcome, Page, Preview, QueueDepth, Recovered, Result,
+    StatusEvent, Store, Submission, Submitted, TransactionName, bells::Rings, sql::Sql,
 };
 
 #[async_trait]
@@ -89,6 +91,11 @@ impl<B: Backend> Store for B {
         self.write(TransactionName::Note, work).await
     }
 
+    async fn keep_preview(&self, lease: LeaseKey, jpeg: Vec<u8>) -> Result<Noted> {
+        let work = move |sql: &dyn Sql, _: &mut Rings| previews::keep(sql, lease, &jpeg);
+        self.write(TransactionName::KeepPreview, work).await
+    }
+
     async fn finish(&self, lease: LeaseKey, outcome: Outcome, now: Timestamp) -> Result<Finished> {
         let work = move |sql: &dyn Sql, rings: &mut Rings| settle::finish(sql, lease, &outcome, now, rings);
         self.write(TransactionName::Finish, work).await
@@ -116,6 +123,10 @@ impl<B: Backend> Store for B {
     async fn generation(&self, id: GenerationId) -> Result<Option<Generation>> {
         self.look(move |sql| generations::load(sql, id).map(|kept| kept.map(|kept| kept.generation)))
             .await
+    }
+
+    async fn preview(&self, id: GenerationId) -> Result<Option<Preview>> {
+        self.look(move |sql| previews::latest(sql, id)).await
     }
 
     async fn generations(&self, account: AccountId, page: GenerationPage) -> Result<Page<Generation>> {

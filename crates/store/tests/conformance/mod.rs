@@ -10,6 +10,7 @@ mod lists;
 mod nodes;
 mod notes;
 mod people;
+mod previews;
 mod queue;
 mod random;
 mod watching;
@@ -59,6 +60,8 @@ const SCENARIOS: &[(&str, Scenario)] = scenarios![
     notes::a_note_is_found_by_the_next_attempt,
     notes::a_note_needs_the_lease,
     notes::what_is_passed_on_waits_for_the_other_offer,
+    previews::the_latest_picture_is_seen_until_the_end,
+    previews::a_picture_needs_the_lease,
     queue::first_come_first_served_by_priority,
     queue::workers_get_only_their_offers,
     queue::a_thousand_do_not_starve_one,

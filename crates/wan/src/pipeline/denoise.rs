@@ -55,8 +55,14 @@ struct Prepared {
     layouts: HashMap<SourceSet, Layout>,
 }
 
-/// Hears what the latents would be if the walk ended now, `[F, H, W, Z]`, a few times on the way.
-pub(super) type Glimpse<'a> = dyn FnMut(&Tensor) -> std::result::Result<(), GenerateError> + 'a;
+/// Looks a few times on the way.
+pub(super) trait Glimpse {
+    /// `ahead` works out what the latents would be if the walk ended now, `[F, H, W, Z]`.
+    fn look(
+        &mut self,
+        ahead: &mut dyn FnMut() -> std::result::Result<Tensor, GenerateError>,
+    ) -> std::result::Result<(), GenerateError>;
+}
 
 /// How often.
 const GLIMPSES: usize = 8;
@@ -78,7 +84,7 @@ impl Walk<'_> {
         config: SamplingConfig,
         noise: Tensor,
         observer: &mut Observer<'_>,
-        glimpse: Option<&mut Glimpse<'_>>,
+        glimpse: Option<&mut dyn Glimpse>,
     ) -> std::result::Result<(Tensor, usize), GenerateError> {
         let mut glimpse = glimpse;
         let (schedule, kind) = schedule(&self.request.sampling, config);
@@ -123,8 +129,9 @@ impl Walk<'_> {
             let is_due = (step + 1) * GLIMPSES / now.steps > step * GLIMPSES / now.steps;
             if let Some(glimpse) = glimpse.as_mut().filter(|_| is_due) {
                 // The straight way from here: x₀ = x − σ·v.
-                let ahead = Tensor::weighted_sum(&[(1.0, &sample), (-now.sigma, &velocity)]);
-                glimpse(&compute(ahead)?)?;
+                glimpse.look(&mut || {
+                    compute(Tensor::weighted_sum(&[(1.0, &sample), (-now.sigma, &velocity)]))
+                })?;
             }
             sample = compute(solver.step(&velocity, &sample))?;
         }

@@ -113,16 +113,73 @@ impl Decode<'_> {
     }
 }
 
-/// One latent frame of a clip as a picture by itself: rougher than its place in the clip, and much quicker.
+/// One latent frame of a clip, `[1, H, W, Z]`, as a picture by itself: rougher than its place in the clip, and much quicker.
 pub(super) fn picture(
     decoder: &VaeDecoder,
     statistics: &Statistics,
     latents: &Tensor,
-    frame: usize,
 ) -> Result<FrameRgb, Halt> {
-    let latents = statistics.denormalize(&latents.slice(0, frame..frame + 1)?)?;
+    let latents = statistics.denormalize(latents)?;
     let mut go_on = || ControlFlow::Continue(());
     let clip = decoder.start().push(&latents, &mut Watch(&mut go_on))?;
     let mut frames = frame::from_clip(&clip)?;
     Ok(frames.remove(0))
+}
+
+/// Latents `[1, H, W, Z]` of which the longer side has at most `side_max`: each the mean of a square of those that are given.
+/// A VAE reads the mean of neighbours as their colours without what is fine, so that a small picture costs what is small.
+pub(super) fn shrunk(latents: &Tensor, side_max: usize) -> kinora_tensor::Result<Tensor> {
+    let [_, rows, columns, channels] = *latents.dims() else {
+        unreachable!("latents are [F, H, W, Z]");
+    };
+    let square = rows.max(columns).div_ceil(side_max.max(1));
+    // What does not fill a square at the right and the bottom is left out; without a single square there is no picture.
+    let (high, wide) = (rows / square, columns / square);
+    if square == 1 || high == 0 || wide == 0 {
+        return Ok(latents.clone());
+    }
+    let numbers = latents.to_vec()?;
+    let mut means = vec![0.0; high * wide * channels];
+    for row in 0..high * square {
+        for column in 0..wide * square {
+            let from = (row * columns + column) * channels;
+            let to = (row / square * wide + column / square) * channels;
+            for channel in 0..channels {
+                means[to + channel] += numbers[from + channel];
+            }
+        }
+    }
+    let share = 1.0 / (square * square) as f32;
+    means.iter_mut().for_each(|mean| *mean *= share);
+    Tensor::from_vec(latents.device(), [1, high, wide, channels], means)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latents_shrink_to_means() {
+        let device = Device::cpu();
+        // Two channels: the number of the latent, and its negative.
+        let numbers = (0..4 * 5)
+            .flat_map(|number| [number as f32, -(number as f32)])
+            .collect();
+        let latents = Tensor::from_vec(&device, [1, 4, 5, 2], numbers).unwrap();
+        let check = |side_max, expected: &[f32]| {
+            let small = shrunk(&latents, side_max).unwrap();
+            let first: Vec<f32> = small.to_vec().unwrap().into_iter().step_by(2).collect();
+            let second: Vec<f32> = small.to_vec().unwrap().into_iter().skip(1).step_by(2).collect();
+            assert_eq!(first, expected, "{side_max}");
+            assert_eq!(second, expected.iter().map(|mean| -mean).collect::<Vec<_>>());
+        };
+        let all: Vec<f32> = (0..20).map(|number| number as f32).collect();
+        check(5, &all);
+        check(100, &all);
+        check(3, &[3.0, 5.0, 13.0, 15.0]);
+        check(2, &[6.0]);
+        // No square is so large: as it is.
+        check(1, &all);
+        check(0, &all);
+    }
 }

@@ -24,6 +24,7 @@ use kinora_tensor::Device;
 use kinora_tensor::Tensor;
 
 use self::denoise::Contexts;
+use self::denoise::Glimpse;
 use self::denoise::Walk;
 use self::experts::Experts;
 use self::frames::Decode;
@@ -236,14 +237,14 @@ impl Pipeline {
         self.generate_with_previews(request, frames, observe, None)
     }
 
-    /// As [`Pipeline::generate`]; `preview` is shown what the middle of the clip looks like, a few times while it is denoised. Not
-    /// where only one part is in memory at a time.
+    /// As [`Pipeline::generate`]; `preview` is shown what the middle of the clip looks like, up to eight times while it is
+    /// denoised. Not where only one part is in memory at a time.
     pub fn generate_with_previews(
         &mut self,
         request: &Request,
         frames: &mut dyn FnMut(FrameRgb),
         observe: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-        preview: Option<&mut dyn FnMut(FrameRgb)>,
+        preview: Option<&mut dyn Preview>,
     ) -> Result<Outcome, GenerateError> {
         refuse::check(request, &self.capabilities)?;
         if self.residence == Residence::One {
@@ -343,7 +344,7 @@ impl Pipeline {
         contexts: &Contexts,
         known: &Known,
         observer: &mut Observer<'_>,
-        preview: Option<&mut dyn FnMut(FrameRgb)>,
+        preview: Option<&mut dyn Preview>,
     ) -> Result<(Tensor, usize), GenerateError> {
         let clip = self.vae.latent_frames(request.num_frames);
         let space = self.vae.scale_factor_spatial;
@@ -362,19 +363,15 @@ impl Pipeline {
             known,
         };
         let preview = preview.filter(|_| self.residence == Residence::All);
-        let mut glimpse = preview.map(|show| {
-            let (part, statistics, device) = (&mut self.decoder, &self.statistics, &self.device);
-            let middle = known.leading + clip / 2;
-            move |latents: &Tensor| -> Result<(), GenerateError> {
-                let decoder = part.get(device).map_err(GenerateError::Load)?;
-                let picture = frames::picture(decoder, statistics, latents, middle);
-                show(picture.map_err(|halt| halt.at(Stage::Denoise))?);
-                Ok(())
-            }
+        let mut glimpse = preview.map(|preview| Glimpses {
+            preview,
+            decoder: &mut self.decoder,
+            statistics: &self.statistics,
+            device: &self.device,
+            frame: known.leading + clip / 2,
+            space,
         });
-        let glimpse = glimpse
-            .as_mut()
-            .map(|glimpse| glimpse as &mut denoise::Glimpse<'_>);
+        let glimpse = glimpse.as_mut().map(|glimpse| glimpse as &mut dyn Glimpse);
         let (latents, spared) = walk.run(&mut self.experts, self.sampling, noise, observer, glimpse)?;
         if self.residence == Residence::One {
             self.experts.free();
@@ -404,5 +401,47 @@ impl Pipeline {
             self.decoder.free();
         }
         done
+    }
+}
+
+/// Whoever looks at a clip while it is made.
+pub trait Preview {
+    /// Whether a picture is wanted now, and of how many pixels on its longer side at most: where the clip has more, it is
+    /// made from fewer latents.
+    fn wanted(&mut self) -> Option<usize>;
+    /// Takes a picture.
+    fn show(&mut self, picture: FrameRgb);
+}
+
+/// Latents on their way, as pictures for whoever looks.
+struct Glimpses<'a> {
+    preview: &'a mut dyn Preview,
+    decoder: &'a mut Part<VaeDecoder>,
+    statistics: &'a Statistics,
+    device: &'a Device,
+    /// Which latent frame is shown.
+    frame: usize,
+    /// Pixels per latent.
+    space: usize,
+}
+
+impl Glimpse for Glimpses<'_> {
+    fn look(
+        &mut self,
+        ahead: &mut dyn FnMut() -> Result<Tensor, GenerateError>,
+    ) -> Result<(), GenerateError> {
+        let Some(side) = self.preview.wanted() else {
+            return Ok(());
+        };
+        let latents = ahead()?;
+        let decoder = self.decoder.get(self.device).map_err(GenerateError::Load)?;
+        let picture = latents
+            .slice(0, self.frame..self.frame + 1)
+            .and_then(|latents| frames::shrunk(&latents, side / self.space))
+            .map_err(Halt::Tensor)
+            .and_then(|latents| frames::picture(decoder, self.statistics, &latents));
+        self.preview
+            .show(picture.map_err(|halt| halt.at(Stage::Denoise))?);
+        Ok(())
     }
 }

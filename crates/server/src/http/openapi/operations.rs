@@ -15,9 +15,9 @@ use utoipa::openapi::{
 
 use super::parts::{
     CREATED_EDIT, array_of, content_range, create_body, cursor, empty_answer, error_answer, file_answer, id,
-    idempotency_key, json_answer, last_event_id, limit, named, path, prefer, refer, required_query,
-    status_filter, stream_answer, text_answer, videos_error_answer, with_acceptance_headers,
-    with_creation_headers, workspace,
+    idempotency_key, if_none_match, json_answer, last_event_id, limit, named, path, picture_answer, prefer,
+    refer, required_query, status_filter, stream_answer, text_answer, videos_error_answer,
+    with_acceptance_headers, with_creation_headers, workspace,
 };
 use crate::http::wire::{
     CreatedGeneration, CreditsView, EntryList, GenerationList, GenerationView, ModelsView, QuoteView,
@@ -78,6 +78,7 @@ fn api_paths() -> Vec<(&'static str, Operations)> {
         ),
         ("/generation/{id}/cancel", vec![(Post, cancel_generation())]),
         ("/generation/{id}/events", vec![(Get, stream_events())]),
+        ("/generation/{id}/preview", vec![(Get, get_preview())]),
         ("/generations", vec![(Get, list_generations())]),
         ("/generations/running", vec![(Get, list_running_generations())]),
         ("/credits", vec![(Get, get_credits())]),
@@ -354,6 +355,22 @@ fn stream_events() -> Operation {
         parameters: vec![id(), last_event_id()],
         body: None,
         answers: vec![(200, stream_answer().build())],
+        errors: &[401, 404, 429, 500, 503],
+    }
+    .keyed()
+}
+
+fn get_preview() -> Operation {
+    Call {
+        name: "get_preview",
+        tag: VIDEOS,
+        summary: "See what the clip looks like so far, while its engine shows that",
+        parameters: vec![id(), if_none_match()],
+        body: None,
+        answers: vec![
+            (200, picture_answer("The latest picture.").build()),
+            (304, empty_answer("It is what the client has.").build()),
+        ],
         errors: &[401, 404, 429, 500, 503],
     }
     .keyed()

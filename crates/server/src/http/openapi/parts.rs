@@ -135,6 +135,14 @@ pub(super) fn last_event_id() -> Parameter {
         .build()
 }
 
+/// What the client has already.
+pub(super) fn if_none_match() -> Parameter {
+    let doc = "The `ETag` of the last answer: where nothing is newer, there is no body.";
+    parameter(ParameterIn::Header, "If-None-Match", doc, Schema::from(string()))
+        .example(Some(json!("\"2\"")))
+        .build()
+}
+
 /// How many items a page has.
 pub(super) fn limit() -> Parameter {
     limit_or(50)
@@ -208,6 +216,15 @@ pub(super) fn file_answer(doc: &str) -> ResponseBuilder {
         .content("image/jpeg", bytes())
         .header("ETag", header("Changes with the bytes.", Type::String))
         .header("Accept-Ranges", header("Always `bytes`.", Type::String))
+}
+
+/// An answer that is a picture.
+pub(super) fn picture_answer(doc: &str) -> ResponseBuilder {
+    let bytes = string().format(Some(SchemaFormat::Custom("binary".to_owned())));
+    ResponseBuilder::new()
+        .description(doc)
+        .content("image/jpeg", Content::new(Some(Schema::from(bytes))))
+        .header("ETag", header("Changes with the picture.", Type::String))
 }
 
 /// An answer without a body.

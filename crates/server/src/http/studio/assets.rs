@@ -64,27 +64,27 @@ pub(super) const ASSETS: &[Asset] = &[
         )),
     },
     Asset {
-        path: "assets/studio-9mN6DSLN.css",
-        content_type: "text/css; charset=utf-8",
-        etag: "W/\"398e37d1705a8128\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/studio-9mN6DSLN.css"),
+        path: "assets/studio-BJWoiuQX.js",
+        content_type: "text/javascript; charset=utf-8",
+        etag: "W/\"0ff6952febc01cf7\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/studio-BJWoiuQX.js"),
         gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/studio-9mN6DSLN.css.gz"
+            "../../../../../studio/dist/assets/studio-BJWoiuQX.js.gz"
         )),
         brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/studio-9mN6DSLN.css.br"
+            "../../../../../studio/dist/assets/studio-BJWoiuQX.js.br"
         )),
     },
     Asset {
-        path: "assets/studio-BCLbagPJ.js",
-        content_type: "text/javascript; charset=utf-8",
-        etag: "W/\"d8a8fab78404e9e4\"",
-        plain: include_bytes!("../../../../../studio/dist/assets/studio-BCLbagPJ.js"),
+        path: "assets/studio-BVvLKKoV.css",
+        content_type: "text/css; charset=utf-8",
+        etag: "W/\"66e2e573e0b8bb25\"",
+        plain: include_bytes!("../../../../../studio/dist/assets/studio-BVvLKKoV.css"),
         gzip: Some(include_bytes!(
-            "../../../../../studio/dist/assets/studio-BCLbagPJ.js.gz"
+            "../../../../../studio/dist/assets/studio-BVvLKKoV.css.gz"
         )),
         brotli: Some(include_bytes!(
-            "../../../../../studio/dist/assets/studio-BCLbagPJ.js.br"
+            "../../../../../studio/dist/assets/studio-BVvLKKoV.css.br"
         )),
     },
     Asset {
@@ -98,7 +98,7 @@ pub(super) const ASSETS: &[Asset] = &[
     Asset {
         path: "studio.html",
         content_type: "text/html; charset=utf-8",
-        etag: "W/\"d9779735ec2fa196\"",
+        etag: "W/\"2c88e396426c268d\"",
         plain: include_bytes!("../../../../../studio/dist/studio.html"),
         gzip: Some(include_bytes!("../../../../../studio/dist/studio.html.gz")),
         brotli: Some(include_bytes!("../../../../../studio/dist/studio.html.br")),

@@ -13,8 +13,8 @@ use kinora_domain::{
 use kinora_store::{
     Account, Balance, Canceled, Claim, Claimed, Counted, CountedRequest, Delivery, DueDelivery, Endpoint,
     EndpointChange, Entry, Finding, Finished, GenerationPage, Heartbeat, Key, LeaseKey, MediaRemoved,
-    NewGrant, Note, Noted, OldWorkers, Outcome, Page, QueueDepth, Recovered, Result, StatusEvent, Store,
-    StoreError, Submission, Submitted, TryOutcome, Webhooks, Workers,
+    NewGrant, Note, Noted, OldWorkers, Outcome, Page, Preview, QueueDepth, Recovered, Result, StatusEvent,
+    Store, StoreError, Submission, Submitted, TryOutcome, Webhooks, Workers,
 };
 use tokio::sync::{Notify, watch};
 
@@ -60,6 +60,12 @@ impl Store for Flaky {
     async fn note(&self, lease: LeaseKey, note: Note, now: Timestamp) -> Result<Noted> {
         stumble(&self.stumbles.notes)?;
         self.store.note(lease, note, now).await
+    }
+    async fn keep_preview(&self, lease: LeaseKey, jpeg: Vec<u8>) -> Result<Noted> {
+        self.store.keep_preview(lease, jpeg).await
+    }
+    async fn preview(&self, id: GenerationId) -> Result<Option<Preview>> {
+        self.store.preview(id).await
     }
     async fn finish(&self, lease: LeaseKey, outcome: Outcome, now: Timestamp) -> Result<Finished> {
         stumble(&self.stumbles.finishes)?;
