@@ -32,39 +32,53 @@ const ACTIVATIONS: [Activation; 4] = [
 
 #[test]
 fn linear_layers() {
-    twins(40, 3e-5, |maker, device| {
-        let (rows, inputs, outputs) = (
-            maker.between(1, 70),
-            maker.pick(&[1, 7, 33, 64, 511, 512, 1100]),
-            maker.between(1, 300),
-        );
-        let dtype = maker.pick(&DTYPES);
-        let weight = maker.weight(dtype, [outputs, inputs], 1.0);
-        let bias = maker.weight(DType::F32, [outputs], 1.0);
-        let with_bias = maker.pick(&[true, false]);
-        let x = maker.tensor(device, [rows, inputs]);
-        let other = maker.tensor(device, [rows, outputs]);
-        let distinct = maker.between(1, 3);
-        let table = maker.tensor(device, [distinct, outputs]);
-        let index: Vec<u32> = (0..rows).map(|_| maker.between(0, distinct - 1) as u32).collect();
-        let gate = PerRow {
-            table: &table,
-            index: Some(&index),
-        };
-        let choice = maker.between(0, 6);
-        let epilogue = match choice {
-            0..=3 => Epilogue::Activate(ACTIVATIONS[choice]),
-            4 => Epilogue::Multiply(&other),
-            5 => Epilogue::Residual(&other),
-            _ => Epilogue::GatedResidual {
-                residual: &other,
-                gate,
-            },
-        };
-        let linear = Linear::new(device, &weight, with_bias.then_some(&bias))?;
-        let case = format!("[{rows}, {inputs}] → {outputs} {dtype}, bias {with_bias}, epilogue {choice}");
-        Ok((case, x.linear(&linear, epilogue)?))
+    twins(40, 3e-5, |maker, device| linear_layer(maker, device, Linear::new));
+}
+
+/// The sums are exact; what is left is rounding in the epilogue.
+#[test]
+fn linear_layers_in_int8() {
+    twins(40, 1e-6, |maker, device| {
+        linear_layer(maker, device, Linear::int8)
     });
+}
+
+fn linear_layer(
+    maker: &mut Maker,
+    device: &Device,
+    prepare: fn(&Device, &Weight, Option<&Weight>) -> Result<Linear>,
+) -> Result<(String, Tensor)> {
+    let (rows, inputs, outputs) = (
+        maker.between(1, 70),
+        maker.pick(&[1, 7, 33, 64, 511, 512, 1100]),
+        maker.between(1, 300),
+    );
+    let dtype = maker.pick(&DTYPES);
+    let weight = maker.weight(dtype, [outputs, inputs], 1.0);
+    let bias = maker.weight(DType::F32, [outputs], 1.0);
+    let with_bias = maker.pick(&[true, false]);
+    let x = maker.tensor(device, [rows, inputs]);
+    let other = maker.tensor(device, [rows, outputs]);
+    let distinct = maker.between(1, 3);
+    let table = maker.tensor(device, [distinct, outputs]);
+    let index: Vec<u32> = (0..rows).map(|_| maker.between(0, distinct - 1) as u32).collect();
+    let gate = PerRow {
+        table: &table,
+        index: Some(&index),
+    };
+    let choice = maker.between(0, 6);
+    let epilogue = match choice {
+        0..=3 => Epilogue::Activate(ACTIVATIONS[choice]),
+        4 => Epilogue::Multiply(&other),
+        5 => Epilogue::Residual(&other),
+        _ => Epilogue::GatedResidual {
+            residual: &other,
+            gate,
+        },
+    };
+    let linear = prepare(device, &weight, with_bias.then_some(&bias))?;
+    let case = format!("[{rows}, {inputs}] → {outputs} {dtype}, bias {with_bias}, epilogue {choice}");
+    Ok((case, x.linear(&linear, epilogue)?))
 }
 
 #[test]

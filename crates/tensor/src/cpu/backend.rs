@@ -13,6 +13,8 @@ use crate::cpu::elementwise::Map;
 use crate::cpu::epilogue::Finish;
 use crate::cpu::epilogue::Rows;
 use crate::cpu::gemm;
+use crate::cpu::int8;
+use crate::cpu::int8::Quantized;
 use crate::cpu::layout;
 use crate::cpu::norm;
 use crate::cpu::norm::LayerOutput;
@@ -34,6 +36,14 @@ use crate::shape::Shape;
 use crate::tensor::Tensor;
 use crate::weight::Weight;
 
+/// A matrix as it is multiplied by.
+enum LinearWeight {
+    /// In `f32`, widened from what is stored.
+    Stored(Weight),
+    /// In 8 bits.
+    Quantized(Quantized),
+}
+
 impl Backend for Cpu {
     fn name(&self) -> String {
         match self.kernels {
@@ -52,7 +62,12 @@ impl Backend for Cpu {
     }
 
     fn prepare_linear(&self, weight: &Weight) -> Result<Prepared> {
-        Ok(Arc::new(weight.clone()))
+        Ok(Arc::new(LinearWeight::Stored(weight.clone())))
+    }
+
+    fn prepare_linear_int8(&self, weight: &Weight) -> Result<Prepared> {
+        let quantized = Quantized::new(self.kernels, weight);
+        Ok(Arc::new(LinearWeight::Quantized(quantized)))
     }
 
     fn prepare_conv3d(&self, weight: &Weight, geometry: &Geometry) -> Result<Prepared> {
@@ -67,16 +82,20 @@ impl Backend for Cpu {
     }
 
     fn linear(&self, x: &Tensor, linear: &Linear, epilogue: &Epilogue<'_>) -> Result<Tensor> {
-        let weight: &Weight = prepared(&linear.prepared);
+        let weight: &LinearWeight = prepared(&linear.prepared);
         let finish = Finish::new(linear.bias.as_ref(), epilogue, linear.outputs);
-        Ok(self.make(
-            x.device(),
-            x.shape().with_last(linear.outputs),
-            |out| match self.kernels {
-                Kernels::Naive => gemm::naive(x.host(), weight, &finish, out),
-                kernels => gemm::fast(kernels, x.host(), weight, &finish, out),
-            },
-        ))
+        let shape = x.shape().with_last(linear.outputs);
+        let x_host = x.host();
+        Ok(self.make(x.device(), shape, |out| match (weight, self.kernels) {
+            (LinearWeight::Stored(weight), Kernels::Naive) => gemm::naive(x_host, weight, &finish, out),
+            (LinearWeight::Stored(weight), kernels) => gemm::fast(kernels, x_host, weight, &finish, out),
+            (LinearWeight::Quantized(weight), Kernels::Naive) => {
+                int8::naive(x_host, weight, &finish, out);
+            }
+            (LinearWeight::Quantized(weight), kernels) => {
+                int8::fast(kernels, x_host, weight, &finish, out);
+            }
+        }))
     }
 
     fn attention(&self, attention: &Attention<'_>) -> Result<Tensor> {

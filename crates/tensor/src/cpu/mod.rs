@@ -8,6 +8,8 @@ mod backend;
 
 mod gemm;
 
+mod int8;
+
 mod attention;
 
 mod conv3d;

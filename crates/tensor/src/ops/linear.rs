@@ -10,6 +10,9 @@ use crate::shape::Shape;
 use crate::tensor::Tensor;
 use crate::weight::Weight;
 
+/// As many inputs an int8 product takes at most: its sums of products of two 7-bit magnitudes fit 32 bits.
+pub const INT8_INPUTS_MAX: usize = 1 << 17;
+
 /// `y = x · Wᵀ + b`, the weight prepared for its device. `W` is `[N, K]` as PyTorch stores it: one row per output.
 #[derive(Clone)]
 pub struct Linear {
@@ -47,6 +50,35 @@ pub enum Epilogue<'a> {
 impl Linear {
     /// Prepares `weight` `[N, K]` and `bias` `[N]` for `device`.
     pub fn new(device: &Device, weight: &Weight, bias: Option<&Weight>) -> Result<Self> {
+        Self::prepare(device, weight, bias, |weight| {
+            device.backend().prepare_linear(weight)
+        })
+    }
+
+    /// The same in 8 bits, with bounded loss: each row of the weight, and each row of `x` when it comes, is rounded to 255 levels around
+    /// 0, the largest magnitude of the row being the last. Products of levels are summed exactly. A weight takes a byte for each of its
+    /// numbers, whatever it was stored as.
+    ///
+    /// # Errors
+    /// Refuses more than [`INT8_INPUTS_MAX`] inputs.
+    pub fn int8(device: &Device, weight: &Weight, bias: Option<&Weight>) -> Result<Self> {
+        Self::prepare(device, weight, bias, |weight| {
+            require(
+                weight.shape().last() <= INT8_INPUTS_MAX,
+                "linear in int8",
+                || format!("at most {INT8_INPUTS_MAX} inputs"),
+                || vec![weight.shape()],
+            )?;
+            device.backend().prepare_linear_int8(weight)
+        })
+    }
+
+    fn prepare(
+        device: &Device,
+        weight: &Weight,
+        bias: Option<&Weight>,
+        prepare: impl FnOnce(&Weight) -> Result<Prepared>,
+    ) -> Result<Self> {
         let shape = weight.shape();
         require(
             shape.rank() == 2,
@@ -64,7 +96,7 @@ impl Linear {
             )?;
         }
         Ok(Self {
-            prepared: device.backend().prepare_linear(weight)?,
+            prepared: prepare(weight)?,
             bias: bias.map(|bias| Tensor::from_weight(device, bias)).transpose()?,
             inputs: shape.dims()[1],
             outputs,

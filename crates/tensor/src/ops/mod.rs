@@ -23,6 +23,7 @@ pub use elementwise::Activation;
 pub use elementwise::PerRow;
 pub use layout::Embedding;
 pub use linear::Epilogue;
+pub use linear::INT8_INPUTS_MAX;
 pub use linear::Linear;
 pub use norm::LayerNormOutput;
 
