@@ -33,7 +33,7 @@ pub use cost::{Cost, StageCost};
 pub use dashscope::{DashScope, DashScopeOptions};
 pub use error::EngineError;
 pub use inputs::{InputMedium, Inputs, Part};
-pub use kinora_wan::{ExpertName, LoraOptions};
+pub use kinora_wan::{ExpertName, LoraOptions, Quantization};
 pub use notebook::{NoteError, Notebook};
 pub use prompt::expand::{Brief, Chat, ChatOptions, ExpandError, Expander, Expansion, Language};
 pub use publish::{PublishError, Publisher};

@@ -14,7 +14,7 @@ use std::{
 };
 
 use kinora_domain::{Credits, PriceTable};
-use kinora_engine::{DashScopeOptions, ExpertName, LoraOptions, Quality, VideosApiOptions};
+use kinora_engine::{DashScopeOptions, ExpertName, LoraOptions, Quality, Quantization, VideosApiOptions};
 use kinora_media::{compose::Preset, fetch::AllowedHosts, sandbox::SandboxPolicy};
 use kinora_store::Database;
 use tracing_subscriber::filter::LevelFilter;
@@ -235,6 +235,8 @@ pub struct EngineConfig {
     pub quality: Quality,
     /// How far a step may be off that is carried over instead of computed; none leaves it to the quality.
     pub step_cache: Option<f32>,
+    /// What the matrices of its transformers' blocks are multiplied in.
+    pub quantization: Quantization,
     /// Pixels of a frame that the model makes.
     pub pixels: Option<usize>,
 }
@@ -526,6 +528,11 @@ impl EngineConfig {
                     })
                 },
             ),
+            quantization: reader.text("engine.quantization", "\"none\" or \"int8\"", |text| match text {
+                "none" => Some(Quantization::None),
+                "int8" => Some(Quantization::Int8),
+                _ => None,
+            }),
             pixels: unless_zero(reader.number("engine.pixels", 0..=4_000_000)).map(to_usize),
         }
     }

@@ -3,6 +3,8 @@
 //! into memory at a time.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 
 use kinora_tensor::Activation;
 use kinora_tensor::Attention;
@@ -23,12 +25,22 @@ use kinora_tensor::Weight;
 use kinora_tensor::device::Prepared;
 use kinora_tensor::tensor::Buffer;
 
-/// A device to check checkpoints with.
-pub(crate) fn device() -> Device {
-    Device::new(Arc::new(Inspector))
+/// A back end to check checkpoints with.
+#[derive(Default)]
+pub(crate) struct Inspector {
+    /// Bytes of matrices as they are stored that are to be kept in 8 bits.
+    replaced: AtomicU64,
+    /// Bytes of them then.
+    int8: AtomicU64,
 }
 
-struct Inspector;
+impl Inspector {
+    /// What weights that take so many bytes as they are stored take in memory, given what was built so far.
+    pub(crate) fn in_memory(&self, stored: u64) -> u64 {
+        let [replaced, int8] = [&self.replaced, &self.int8].map(|bytes| bytes.load(Ordering::Relaxed));
+        stored.saturating_sub(replaced) + int8
+    }
+}
 
 fn nothing() -> Result<Prepared> {
     Ok(Arc::new(()))
@@ -51,6 +63,14 @@ impl Backend for Inspector {
     }
 
     fn prepare_linear(&self, _weight: &Weight) -> Result<Prepared> {
+        nothing()
+    }
+
+    fn prepare_linear_int8(&self, weight: &Weight) -> Result<Prepared> {
+        let elements = weight.shape().elements();
+        let stored = weight.dtype().bytes(elements).unwrap_or(0);
+        self.replaced.fetch_add(stored as u64, Ordering::Relaxed);
+        self.int8.fetch_add(elements as u64, Ordering::Relaxed);
         nothing()
     }
 

@@ -66,6 +66,7 @@ pub use crate::pipeline::LoadOptions;
 pub use crate::pipeline::Outcome;
 pub use crate::pipeline::Pipeline;
 pub use crate::pipeline::Preview;
+pub use crate::precision::Quantization;
 pub use crate::progress::Progress;
 pub use crate::progress::Stage;
 pub use crate::request::Conditioning;

@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | residual stream, norms, modulation, softmax | as stored | `f32` | `f32` |
 //! | matrix products, convolutions | as stored (`f32`, `bf16`, `f16`), widened inside the panel | `f32` | `bf16` on GPUs, `f32` in the oracle |
+//! | the same in a transformer's blocks, with [`Quantization::Int8`] | rounded to 8 bits, a scale for each output | activations rounded to 8 bits, a scale for each token; sums exact in `i32`, the result in `f32` | – |
 //! | timestep sinusoid | – | `f32`, as the oracle; the original works in `f64`, which moves an angle by at most 6e-5 | `f32` |
 //! | rotary tables | – | angles in `f64`, tables in `f32` | `f64`, then `f32` |
 //! | sigmas | – | `f64`, kept in `f32` | the same |
@@ -13,6 +14,17 @@
 //! | frames | – | `f32` in −1…1, rounded to 8 bits once | the same |
 //!
 //! The functions here are the places where the format of an angle or a coefficient decides the result.
+
+/// What the matrices of a transformer's blocks (queries, keys, values, outputs, feed-forward) are multiplied in. Those outside of the
+/// blocks are few and decide much: patches, timesteps, modulation, the context, the head stay as they are stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Quantization {
+    /// As they are stored: exact.
+    #[default]
+    None,
+    /// In 8 bits, with bounded loss: see [`kinora_tensor::Linear::int8`].
+    Int8,
+}
 
 /// Frequencies of the timestep sinusoid: `10000^(−i/half)`, each rounded to `f32` the way the oracle rounds.
 /// Reference: diffusers `embeddings.py`, `get_timestep_embedding` with no frequency shift.

@@ -19,6 +19,7 @@ use kinora_tensor::ops::Padding;
 use thiserror::Error;
 
 use crate::lora::Loras;
+use crate::precision::Quantization;
 
 /// A level of a checkpoint's tree, and the device its weights go to.
 #[derive(Clone)]
@@ -26,6 +27,7 @@ pub struct Weights {
     checkpoint: Arc<Checkpoint>,
     device: Device,
     loras: Option<Arc<Loras>>,
+    quantization: Quantization,
     prefix: String,
 }
 
@@ -49,6 +51,7 @@ impl Weights {
             checkpoint,
             device: device.clone(),
             loras: None,
+            quantization: Quantization::None,
             prefix: String::new(),
         }
     }
@@ -56,6 +59,11 @@ impl Weights {
     /// The same with these changes merged into them.
     pub(crate) fn with_loras(self, loras: Option<Arc<Loras>>) -> Self {
         Self { loras, ..self }
+    }
+
+    /// The same with the matrices of blocks in this quantisation.
+    pub fn with_quantization(self, quantization: Quantization) -> Self {
+        Self { quantization, ..self }
     }
 
     /// The level `name` below this one.
@@ -79,6 +87,17 @@ impl Weights {
     /// `name.weight` `[outputs, inputs]` and `name.bias`.
     pub(crate) fn linear(&self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
         self.matrix(name, &[outputs, inputs], true)
+    }
+
+    /// The same of a transformer's block, in the quantisation that was asked for.
+    pub(crate) fn block_linear(&self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
+        let prepare = match self.quantization {
+            Quantization::None => Linear::new,
+            Quantization::Int8 => Linear::int8,
+        };
+        let weight = self.weight(&format!("{name}.weight"), [outputs, inputs])?;
+        let bias = self.weight(&format!("{name}.bias"), [outputs])?;
+        Ok(prepare(&self.device, &weight, Some(&bias))?)
     }
 
     /// `name.weight` `[outputs, inputs]` alone.

@@ -1,6 +1,6 @@
 //! A checkpoint told to people: what it is, what it does, what it takes.
 
-use kinora_wan::{Capabilities, ExpertName, LoraOptions, Pipeline, capabilities::Family};
+use kinora_wan::{Capabilities, ExpertName, LoraOptions, Pipeline, Quantization, capabilities::Family};
 
 use super::WanOptions;
 
@@ -63,6 +63,10 @@ pub(super) fn describe(name: &str, pipeline: &Pipeline, options: &WanOptions) ->
     if !timesteps.is_empty() {
         let listed: Vec<String> = timesteps.iter().map(f64::to_string).collect();
         facts.push(("timesteps", listed.join(", ")));
+    }
+    match options.quantization {
+        Quantization::None => {}
+        Quantization::Int8 => facts.push(("quantization", "int8, in the transformers' blocks".to_owned())),
     }
     facts.extend(options.loras.iter().map(|options| ("LoRA", lora(options))));
     if options.checkpoint.is_some() {

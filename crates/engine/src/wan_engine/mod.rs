@@ -22,7 +22,7 @@ use std::{
 };
 
 use kinora_domain::{GenerationSpec, Offer};
-use kinora_wan::{Files, LoadError, LoadOptions, LoraOptions, Pipeline};
+use kinora_wan::{Files, LoadError, LoadOptions, LoraOptions, Pipeline, Quantization};
 use thiserror::Error;
 
 use self::film::Film;
@@ -57,6 +57,8 @@ pub struct WanOptions {
     pub quality: Quality,
     /// How far a step's velocity may be off where it is carried over instead of computed; `None` leaves it to the quality.
     pub step_cache: Option<f32>,
+    /// What the matrices of its transformers' blocks are multiplied in.
+    pub quantization: Quantization,
     /// Pixels of a frame that the model makes.
     pub area: Option<usize>,
 }
@@ -76,6 +78,7 @@ impl WanEngine {
         let load = LoadOptions {
             memory_budget: options.memory_budget,
             loras: options.loras.clone(),
+            quantization: options.quantization,
             ..LoadOptions::default()
         };
         let pipeline = Pipeline::open(&files, load)?;

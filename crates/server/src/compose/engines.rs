@@ -228,6 +228,7 @@ pub fn wan_options(config: &EngineConfig, hub: &HubConfig) -> Result<WanOptions,
         guidance,
         quality,
         step_cache,
+        quantization,
         pixels,
     } = config.clone();
     let checkpoint = checkpoint.map(|named| locate(hub, &named)).transpose()?;
@@ -248,6 +249,7 @@ pub fn wan_options(config: &EngineConfig, hub: &HubConfig) -> Result<WanOptions,
         guidance,
         quality,
         step_cache,
+        quantization,
         area: pixels,
     })
 }

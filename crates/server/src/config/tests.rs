@@ -39,6 +39,7 @@ fn the_defaults_are_read_whole() {
     assert_eq!(config.engine.name, EngineName::Wan);
     assert_eq!(config.engine.checkpoint, None);
     assert_eq!(config.engine.guidance, None);
+    assert_eq!(config.engine.quantization, Quantization::None);
     assert_eq!(config.prices.credits_per_second_1080p, 15);
     assert_eq!(config.prices.billed_input_ms_max, None);
     assert_eq!(config.media.sandbox, SandboxPolicy::Required);
@@ -414,6 +415,11 @@ fn refusals_name_key_value_source_and_what_is_taken() {
         None,
         &[("KINORA_ENGINE__GUIDANCE", "0.5")],
         "engine.guidance = \"0.5\"",
+    );
+    check(
+        None,
+        &[("KINORA_ENGINE__QUANTIZATION", "int4")],
+        "engine.quantization = \"int4\" in the environment variable KINORA_ENGINE__QUANTIZATION: takes \"none\" or \"int8\"",
     );
     check(
         None,

@@ -40,7 +40,7 @@ struct Projections {
 
 impl Projections {
     fn load(w: &Weights, shape: AttentionShape) -> std::result::Result<Self, WeightsError> {
-        let linear = |name| w.linear(name, shape.width, shape.width);
+        let linear = |name| w.block_linear(name, shape.width, shape.width);
         Ok(Self {
             to_q: linear("to_q")?,
             to_k: linear("to_k")?,
@@ -132,8 +132,8 @@ impl CrossAttention {
     ) -> std::result::Result<Self, WeightsError> {
         let image = |w: &Weights| -> std::result::Result<ImageKeys, WeightsError> {
             Ok(ImageKeys {
-                add_k_proj: w.linear("add_k_proj", shape.width, shape.width)?,
-                add_v_proj: w.linear("add_v_proj", shape.width, shape.width)?,
+                add_k_proj: w.block_linear("add_k_proj", shape.width, shape.width)?,
+                add_v_proj: w.block_linear("add_v_proj", shape.width, shape.width)?,
                 norm_added_k: w.vector("norm_added_k.weight", shape.width)?,
             })
         };

@@ -53,8 +53,8 @@ impl Block {
                 None
             },
             attn2: CrossAttention::load(&w.at("attn2"), shape, config.image_dim.is_some())?,
-            ffn_in: w.linear("ffn.net.0.proj", width, config.ffn_dim)?,
-            ffn_out: w.linear("ffn.net.2", config.ffn_dim, width)?,
+            ffn_in: w.block_linear("ffn.net.0.proj", width, config.ffn_dim)?,
+            ffn_out: w.block_linear("ffn.net.2", config.ffn_dim, width)?,
             scale_shift_table: w.tensor("scale_shift_table", &[1, 6, width])?,
             eps: config.eps,
         })

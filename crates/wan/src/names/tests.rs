@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use kinora_tensor::Device;
 use kinora_tensor::Weight;
 use kinora_tensor::checkpoint::safetensors;
 
@@ -14,7 +15,7 @@ use crate::config::VaeConfig;
 use crate::dit::Dit;
 use crate::image_context::ImageEncoder;
 use crate::infer;
-use crate::inspect;
+use crate::inspect::Inspector;
 use crate::text::TextEncoder;
 use crate::vae::VaeDecoder;
 use crate::vae::VaeEncoder;
@@ -51,7 +52,11 @@ fn listed(name: &str, expected: Network) -> Arc<Checkpoint> {
 }
 
 fn check(checkpoint: &Arc<Checkpoint>, build: impl Fn(&Weights) -> Result<(), WeightsError>) {
-    build(&Weights::new(Arc::clone(checkpoint), &inspect::device())).unwrap();
+    build(&Weights::new(
+        Arc::clone(checkpoint),
+        &Device::new(Arc::new(Inspector::default())),
+    ))
+    .unwrap();
     tolerate(checkpoint);
     checkpoint.finish().unwrap();
 }

@@ -8,6 +8,7 @@ use crate::dit::Dit;
 use crate::error::GenerateError;
 use crate::error::LoadError;
 use crate::lora::ExpertName;
+use crate::precision::Quantization;
 
 /// The transformers of a checkpoint, of which one is in memory at a time.
 pub(super) enum Experts {
@@ -32,6 +33,18 @@ pub(super) enum Expert {
 }
 
 impl Experts {
+    /// The same with the matrices of their blocks in this quantisation.
+    pub(super) fn with_quantization(self, quantization: Quantization) -> Self {
+        match self {
+            Experts::Single(part) => Experts::Single(part.with_quantization(quantization)),
+            Experts::HighLow { high, low, boundary } => Experts::HighLow {
+                high: high.with_quantization(quantization),
+                low: low.with_quantization(quantization),
+                boundary,
+            },
+        }
+    }
+
     /// The one for a timestep.
     pub(super) fn at(&self, timestep: f32) -> Expert {
         match self {

@@ -52,6 +52,7 @@ use crate::files::Files;
 use crate::frame::FrameRgb;
 use crate::image_context::ImageEncoder;
 use crate::lora::LoraOptions;
+use crate::precision::Quantization;
 use crate::progress::Progress;
 use crate::progress::Stage;
 use crate::request::Request;
@@ -70,6 +71,8 @@ pub struct LoadOptions {
     pub memory_budget: Option<u64>,
     /// Changes to merge into the transformers.
     pub loras: Vec<LoraOptions>,
+    /// What the matrices of the transformers' blocks are multiplied in, LoRAs merged.
+    pub quantization: Quantization,
 }
 
 impl Default for LoadOptions {
@@ -78,6 +81,7 @@ impl Default for LoadOptions {
             device: Device::cpu(),
             memory_budget: None,
             loras: Vec::new(),
+            quantization: Quantization::None,
         }
     }
 }
@@ -140,6 +144,7 @@ impl Pipeline {
             device,
             memory_budget,
             loras,
+            quantization,
         } = options;
         let Assembly {
             root,
@@ -159,7 +164,7 @@ impl Pipeline {
 
         let prompts = Prompts::new(tokenizer, part(&text.source, text.config, TextEncoder::load));
         let image_encoder = load_image_encoder(&root, image, &dit.config)?;
-        let experts = load_experts(&root, &pipeline, dit, low, &loras)?;
+        let experts = load_experts(&root, &pipeline, dit, low, &loras)?.with_quantization(quantization);
         let encoder = part(&vae.source, vae.config.clone(), VaeEncoder::load);
         let decoder = part(&vae.source, vae.config.clone(), VaeDecoder::load);
         let bytes = prompts.encoder.check()?
@@ -199,7 +204,7 @@ impl Pipeline {
         &self.capabilities
     }
 
-    /// What its weights take as they are stored, in bytes.
+    /// What its weights take in memory, in bytes.
     pub fn weights_bytes(&self) -> u64 {
         self.weights_bytes
     }

@@ -6,9 +6,10 @@ use kinora_tensor::Device;
 
 use crate::assembly::Source;
 use crate::error::LoadError;
-use crate::inspect;
+use crate::inspect::Inspector;
 use crate::lora::Loras;
 use crate::names;
+use crate::precision::Quantization;
 use crate::weights::Weights;
 use crate::weights::WeightsError;
 
@@ -18,6 +19,7 @@ type Build<M> = Box<dyn Fn(&Weights) -> Result<M, WeightsError> + Send>;
 pub(super) struct Part<M> {
     source: Source,
     loras: Option<Arc<Loras>>,
+    quantization: Quantization,
     build: Build<M>,
     live: Option<Box<M>>,
 }
@@ -30,6 +32,7 @@ impl<M> Part<M> {
         Self {
             source: source.clone(),
             loras: None,
+            quantization: Quantization::None,
             build: Box::new(build),
             live: None,
         }
@@ -41,14 +44,23 @@ impl<M> Part<M> {
         Self { loras, ..self }
     }
 
+    /// The same with the matrices of its blocks in this quantisation.
+    pub(super) fn with_quantization(self, quantization: Quantization) -> Self {
+        Self { quantization, ..self }
+    }
+
     /// Where its weights are.
     pub(super) fn source(&self) -> &Source {
         &self.source
     }
 
-    /// Proves that the files hold every tensor of the network in its shape, and no other. Answers with their size in bytes.
+    /// Proves that the files hold every tensor of the network in its shape, and no other. Answers with what they take in memory, in
+    /// bytes.
     pub(super) fn check(&self) -> Result<u64, LoadError> {
-        check(&self.source, |weights| (self.build)(weights).map(drop))
+        check(&self.source, |weights| {
+            let weights = weights.clone().with_quantization(self.quantization);
+            (self.build)(&weights).map(drop)
+        })
     }
 
     /// The network, brought into memory if it is not there yet.
@@ -57,7 +69,10 @@ impl<M> Part<M> {
             Some(live) => live,
             None => {
                 let weights = Weights::new(Arc::new(self.source.open()?), device);
-                let built = (self.build)(&weights.with_loras(self.loras.clone()));
+                let weights = weights
+                    .with_loras(self.loras.clone())
+                    .with_quantization(self.quantization);
+                let built = (self.build)(&weights);
                 Box::new(built.map_err(|source| LoadError::Weights {
                     path: self.source.path(),
                     source,
@@ -78,7 +93,8 @@ impl<M> Part<M> {
     }
 }
 
-/// Builds networks onto a device that computes nothing, and refuses what is missing or left over.
+/// Builds networks onto a device that computes nothing, and refuses what is missing or left over. Answers with what they take in memory,
+/// in bytes.
 pub(super) fn check(
     source: &Source,
     build: impl Fn(&Weights) -> Result<(), WeightsError>,
@@ -89,7 +105,9 @@ pub(super) fn check(
         path: path.clone(),
         source,
     };
-    build(&Weights::new(Arc::clone(&checkpoint), &inspect::device())).map_err(misfit)?;
+    let inspector = Arc::new(Inspector::default());
+    let device = Device::new(inspector.clone());
+    build(&Weights::new(Arc::clone(&checkpoint), &device)).map_err(misfit)?;
     names::tolerate(&checkpoint);
     checkpoint.finish().map_err(|error| misfit(error.into()))?;
     let is_number = |name: &&str| {
@@ -99,7 +117,7 @@ pub(super) fn check(
     };
     let names = checkpoint.entries().map(|(name, _)| name).filter(is_number);
     let bytes = names.filter_map(|name| checkpoint.bytes(name).map(<[u8]>::len));
-    Ok(bytes.sum::<usize>() as u64)
+    Ok(inspector.in_memory(bytes.sum::<usize>() as u64))
 }
 
 /// Reads every number of a part, and refuses where one is not finite: damage that names and shapes do not show.

@@ -10,6 +10,7 @@ use std::time::Instant;
 use kinora_tensor::Checkpoint;
 use kinora_tensor::Device;
 use kinora_tensor::Tensor;
+use kinora_wan::Quantization;
 use kinora_wan::config::DitConfig;
 use kinora_wan::config::TextConfig;
 use kinora_wan::config::VaeConfig;
@@ -26,6 +27,9 @@ use crate::golden::Golden;
 use crate::golden::check;
 
 const TOLERANCE: f32 = 1e-4;
+
+/// Of random weights, through all thirty blocks.
+const INT8_TOLERANCE: f32 = 0.1;
 
 #[test]
 fn full_shape_dit() {
@@ -49,6 +53,24 @@ fn full_shape_dit() {
         dit.forward(&step, &layout, &branch, &mut go_on).unwrap()
     });
     check("full-shape dit", &velocity, &golden.clip("velocity"), TOLERANCE);
+
+    let rounded = w.with_quantization(Quantization::Int8);
+    let int8 = timed("dit load, int8", || Dit::load(&rounded, &config).unwrap());
+    let int8_branch = int8.branch(&golden.tensor("text"), None).unwrap();
+    // In turns, for the machine may be busy with something else for a while.
+    let mut ratios = Vec::new();
+    for _ in 0..5 {
+        let [exact_s, int8_s] = [(&dit, &branch), (&int8, &int8_branch)].map(|(dit, branch)| {
+            let begin = Instant::now();
+            dit.forward(&step, &layout, branch, &mut go_on).unwrap();
+            begin.elapsed().as_secs_f64()
+        });
+        ratios.push(exact_s / int8_s);
+    }
+    ratios.sort_by(f64::total_cmp);
+    println!("a step in int8 is {:.2} times as fast: {ratios:.2?}", ratios[2]);
+    let near = int8.forward(&step, &layout, &int8_branch, &mut go_on).unwrap();
+    check("full-shape dit, int8", &near, &velocity, INT8_TOLERANCE);
 }
 
 #[test]

@@ -23,6 +23,8 @@ mod pipelines;
 
 mod mini;
 
+mod quality;
+
 mod formats;
 
 mod full_shape;
