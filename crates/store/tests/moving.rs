@@ -19,8 +19,8 @@ use std::{
 };
 
 use kinora_domain::{
-    AccountId, Bucket, Credits, EndpointId, GenerationId, GrantId, KeyId, OfferId, Phase, Stage,
-    ledger::EntryType,
+    AccountId, AnnouncedOffer, Announcement, Bucket, Credits, EndpointId, GenerationId, GrantId, Hardware,
+    KeyId, Offer, OfferId, Phase, Stage, WorkerId, WorkerState, ledger::EntryType,
 };
 use kinora_store::{
     Database, Endpoint, EndpointChange, GenerationPage, Key, NewGrant, Note, Outcome, Relocation, Scope,
@@ -112,6 +112,27 @@ async fn live(world: &World) {
         .await
         .unwrap();
     endpoints(world, alice).await;
+    // The worker itself stays behind; what it offered is remembered.
+    let worker = Announcement {
+        id: WorkerId::new(world.now(), world.draw()),
+        name: "left".to_owned(),
+        version: "1.2.3".to_owned(),
+        offers: vec![AnnouncedOffer {
+            offer: Offer::unlimited("wan", "Für \"alles\"."),
+            section: "engine".to_owned(),
+        }],
+        slots: 1,
+        hardware: Hardware {
+            cores: 8,
+            memory_bytes: 1 << 34,
+            cpu_features: Vec::new(),
+        },
+        started_at: world.now(),
+    };
+    store
+        .announce(worker, WorkerState::Working, world.now())
+        .await
+        .unwrap();
 
     // Of each kind of end, and of each kind of life.
     let success = world.running(alice).await;
@@ -282,8 +303,12 @@ async fn moved_until(from: &Database, to: &Database, dies_at: u32) {
 /// Every row of every table, as text.
 fn dump(path: &Path) -> BTreeMap<String, Vec<String>> {
     let connection = rusqlite::Connection::open(path).unwrap();
+    // Of the moment, and of the database itself: not moved.
     let mut names = connection
-        .prepare("SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'relocation' ORDER BY name")
+        .prepare(
+            "SELECT name FROM sqlite_schema
+             WHERE type = 'table' AND name NOT IN ('relocation', 'workers', 'rates', 'previews') ORDER BY name",
+        )
         .unwrap();
     let names: Vec<String> = names
         .query_map([], |row| row.get(0))
