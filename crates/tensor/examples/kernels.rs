@@ -2,7 +2,8 @@
 //!
 //! Every line is the best of several runs by the clock, with processor time over wall time (two busy threads show 2.0; less means the
 //! machine was shared). The last column compares per second of *processor* time, which holds on a shared machine too: the operations
-//! of the best run against the multiply-adds of a probe that ran right before.
+//! of the best run against the multiply-adds of a probe that ran right before. Convolutions are computed directly and the quickest way
+//! in turn, and operations are the direct way's for both: over 100 % is what tiles save.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -17,13 +18,20 @@ use kinora_tensor::Epilogue;
 use kinora_tensor::LayerNormOutput;
 use kinora_tensor::Linear;
 use kinora_tensor::Tensor;
+use kinora_tensor::cpu::Convolutions;
+use kinora_tensor::cpu::CpuOptions;
 use kinora_tensor::ops::Padding;
 use kinora_tensor::testing::Maker;
+use kinora_tensor::testing::difference;
 
 fn main() {
     let filter = std::env::args().nth(1).unwrap_or_default();
     let bench = Bench {
         device: Device::cpu(),
+        direct: Device::cpu_with(CpuOptions {
+            convolutions: Convolutions::Direct,
+            ..CpuOptions::default()
+        }),
         filter,
     };
     println!("{} threads, {}", rayon::current_num_threads(), bench.device);
@@ -40,6 +48,8 @@ fn main() {
 
 struct Bench {
     device: Device,
+    /// Where convolutions are computed as they are defined.
+    direct: Device,
     filter: String,
 }
 
@@ -136,25 +146,42 @@ impl Bench {
 
     fn convolutions(&self) {
         for (name, kernel, inputs, outputs, [t, y, x], dtype) in [
-            ("3×3×3", [3, 3, 3], 96, 96, [5, 128, 128], DType::F32),
             ("3×3×3", [3, 3, 3], 384, 384, [3, 32, 32], DType::F32),
-            ("3×3×3", [3, 3, 3], 384, 384, [3, 32, 32], DType::BF16),
-            ("3×3×3", [3, 3, 3], 192, 192, [4, 64, 64], DType::BF16),
-            ("1×3×3", [1, 3, 3], 384, 192, [4, 64, 64], DType::F32),
             ("3×1×1", [3, 1, 1], 384, 768, [4, 32, 32], DType::F32),
             ("1×1×1", [1, 1, 1], 192, 384, [4, 32, 32], DType::F32),
-            ("3×3×3", [3, 3, 3], 96, 3, [4, 128, 128], DType::F32),
+            // What the decoder of VAE 2.1 computes for four frames of 256×256 …
+            ("3×3×3", [3, 3, 3], 16, 384, [1, 32, 32], DType::F32),
+            ("3×3×3", [3, 3, 3], 384, 384, [1, 32, 32], DType::F32),
+            ("3×3×3", [3, 3, 3], 384, 384, [2, 64, 64], DType::F32),
+            ("3×3×3", [3, 3, 3], 384, 384, [2, 64, 64], DType::BF16),
+            ("1×3×3", [1, 3, 3], 384, 192, [4, 128, 128], DType::F32),
+            ("3×3×3", [3, 3, 3], 192, 192, [4, 128, 128], DType::F32),
+            ("1×3×3", [1, 3, 3], 192, 96, [4, 256, 256], DType::F32),
+            ("3×3×3", [3, 3, 3], 96, 96, [4, 256, 256], DType::F32),
+            ("3×3×3", [3, 3, 3], 96, 96, [4, 256, 256], DType::BF16),
+            ("3×3×3", [3, 3, 3], 96, 3, [4, 256, 256], DType::F32),
+            // … and that of VAE 2.2.
+            ("3×3×3", [3, 3, 3], 1024, 1024, [1, 16, 16], DType::F32),
+            ("3×3×3", [3, 3, 3], 1024, 1024, [2, 32, 32], DType::F32),
+            ("3×3×3", [3, 3, 3], 512, 512, [4, 64, 64], DType::F32),
+            ("3×3×3", [3, 3, 3], 256, 256, [4, 128, 128], DType::F32),
         ] {
-            let mut maker = Maker::new(3);
-            let input = maker.tensor(&self.device, [t, y, x, inputs]);
-            let past = maker.tensor(&self.device, [kernel[0] - 1, y, x, inputs]);
-            let weight = maker.weight(dtype, [outputs, inputs, kernel[0], kernel[1], kernel[2]], 0.02);
-            let padding = Padding::causal(kernel[0] - 1, kernel[1] / 2);
-            let conv = Conv3d::new(&self.device, &weight, None, [1, 1, 1], padding).expect("a sound layer");
             let taps: usize = kernel.iter().product();
             let flops = 2.0 * (taps * inputs * outputs * t * y * x) as f64;
             let name = format!("conv {name} {dtype} {inputs}→{outputs}, {t}×{y}×{x}");
-            self.measure(&name, flops, || input.conv3d(&conv, Some(&past), Epilogue::None));
+            if !name.contains(&self.filter) {
+                continue;
+            }
+            let layer = |device: &Device| {
+                let mut maker = Maker::new(3);
+                let input = maker.tensor(device, [t, y, x, inputs]);
+                let past = maker.tensor(device, [kernel[0] - 1, y, x, inputs]);
+                let weight = maker.weight(dtype, [outputs, inputs, kernel[0], kernel[1], kernel[2]], 0.02);
+                let padding = Padding::causal(kernel[0] - 1, kernel[1] / 2);
+                let conv = Conv3d::new(device, &weight, None, [1, 1, 1], padding).expect("a sound layer");
+                move || input.conv3d(&conv, Some(&past), Epilogue::None)
+            };
+            self.compare(&name, flops, layer(&self.direct), layer(&self.device));
         }
     }
 
@@ -190,6 +217,49 @@ impl Bench {
         self.measure("permute 4×128×128×96 to channels first", 0.0, || {
             pixels.permute(&[3, 0, 1, 2])
         });
+    }
+
+    /// Both ways in turn, so that what disturbs one disturbs the other; medians, and the differences of their results.
+    fn compare(
+        &self,
+        name: &str,
+        flops: f64,
+        direct: impl Fn() -> kinora_tensor::Result<Tensor>,
+        quickest: impl Fn() -> kinora_tensor::Result<Tensor>,
+    ) {
+        let peak = peak();
+        let (mut times, mut cpu_times) = ([vec![], vec![]], [vec![], vec![]]);
+        let begin = Instant::now();
+        while times[0].len() < 3 || (times[0].len() < 30 && begin.elapsed() < Duration::from_secs(4)) {
+            for (way, op) in [&direct as &dyn Fn() -> _, &quickest].into_iter().enumerate() {
+                let (cpu, wall) = (cpu_time(), Instant::now());
+                black_box(op().expect("operands that fit"));
+                times[way].push(wall.elapsed());
+                cpu_times[way].push(cpu_time() - cpu);
+            }
+        }
+        let median = |times: &mut Vec<Duration>| {
+            times.sort_unstable();
+            times[times.len() / 2].as_secs_f64()
+        };
+        let [wall, cpu] = [&mut times, &mut cpu_times].map(|times| times.each_mut().map(median));
+        for (way, name) in [name, "    by tiles"].iter().enumerate() {
+            let (wall, cpu, rate) = (wall[way], cpu[way], flops / wall[way] / 1e9);
+            let share = 100.0 * flops / cpu / peak;
+            println!(
+                "{name:<44} {:>9.2} {rate:>9.1} {:>9.2} {share:>6.0}%",
+                wall * 1e3,
+                cpu / wall
+            );
+        }
+        let [direct, quickest] =
+            [direct(), quickest()].map(|y| y.and_then(|y| y.to_vec()).expect("operands that fit"));
+        println!(
+            "    {:.2}× as fast ({:.2}× by processor time), difference {:.1e}",
+            wall[0] / wall[1],
+            cpu[0] / cpu[1],
+            difference(&quickest, &direct).relative
+        );
     }
 
     fn measure(&self, name: &str, flops: f64, mut op: impl FnMut() -> kinora_tensor::Result<Tensor>) {

@@ -15,6 +15,7 @@ use kinora_tensor::PerRow;
 use kinora_tensor::Result;
 use kinora_tensor::Tensor;
 use kinora_tensor::Weight;
+use kinora_tensor::cpu::Convolutions;
 use kinora_tensor::cpu::CpuOptions;
 use kinora_tensor::cpu::Kernels;
 use kinora_tensor::ops::Padding;
@@ -169,6 +170,110 @@ fn a_convolution_wider_than_one_pass() {
             clip.conv3d(&conv, None, Epilogue::Residual(&residual))?,
         ))
     });
+}
+
+#[test]
+fn convolutions_by_tiles() {
+    twins(12, 3e-6, |maker, device| Tiled::pick(maker).run(maker, device));
+}
+
+/// Tiles, strips, shares of outputs: where a sum is computed is no business of its value. And it is not the direct way that is tested.
+#[test]
+fn convolutions_are_equal_to_the_bit_on_any_number_of_threads() {
+    for seed in 0..6 {
+        let run = |threads: usize, convolutions: Convolutions| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            pool.expect("a few threads").install(|| {
+                let device = Device::cpu_with(CpuOptions {
+                    convolutions,
+                    ..CpuOptions::default()
+                });
+                let mut maker = Maker::new(seed);
+                let (case, y) = Tiled::pick(&mut maker)
+                    .run(&mut maker, &device)
+                    .expect("sound operands");
+                (case, y.to_vec().expect("sound operands"))
+            })
+        };
+        let (case, one) = run(1, Convolutions::Quickest);
+        for threads in [2, 7] {
+            assert_eq!(
+                one,
+                run(threads, Convolutions::Quickest).1,
+                "{threads} threads: {case}"
+            );
+        }
+        let (_, direct) = run(2, Convolutions::Direct);
+        assert_ne!(one, direct, "computed in the direct way: {case}");
+        let found = difference(&one, &direct);
+        assert!(found.relative <= 3e-6, "{case}: {found:?}");
+    }
+}
+
+/// A convolution that is computed by tiles: 3×3 in space, large enough.
+struct Tiled {
+    taps: usize,
+    inputs: usize,
+    outputs: usize,
+    /// `[T, Y, X]`.
+    extents: [usize; 3],
+    padding: Padding,
+}
+
+impl Tiled {
+    fn pick(maker: &mut Maker) -> Self {
+        Self {
+            taps: maker.pick(&[1, 3, 3]),
+            inputs: maker.pick(&[16, 21, 48, 96]),
+            outputs: maker.pick(&[3, 16, 37, 80]),
+            extents: [maker.between(3, 6), maker.between(12, 15), maker.between(11, 28)],
+            padding: Padding {
+                before: maker.between(0, 2),
+                top: maker.between(0, 2),
+                bottom: maker.between(0, 2),
+                left: maker.between(0, 2),
+                right: maker.between(0, 2),
+            },
+        }
+    }
+
+    fn run(&self, maker: &mut Maker, device: &Device) -> Result<(String, Tensor)> {
+        let Self {
+            taps,
+            inputs,
+            outputs,
+            extents: [t, y, x],
+            padding,
+        } = *self;
+        let dtype = maker.pick(&DTYPES);
+        let weight = maker.weight(dtype, [outputs, inputs, taps, 3, 3], 1.0);
+        let bias = maker.weight(DType::F32, [outputs], 1.0);
+        let conv = Conv3d::new(
+            device,
+            &weight,
+            maker.pick(&[None, Some(&bias)]),
+            [1, 1, 1],
+            padding,
+        )?;
+        let clip = maker.tensor(device, [t, y, x, inputs]);
+        let frames = maker.between(0, padding.before);
+        let past = maker.tensor(device, [frames, y, x, inputs]);
+        let output = conv.geometry.output(clip.shape()).expect("a kernel that fits");
+        let residual = maker.tensor(device, output);
+        let choice = maker.between(0, 2);
+        let epilogue = match choice {
+            0 => Epilogue::None,
+            1 => Epilogue::Activate(Activation::Silu),
+            _ => Epilogue::Residual(&residual),
+        };
+        let case = format!(
+            "{:?} of {} {dtype}, past {frames}, epilogue {choice}",
+            conv.geometry,
+            clip.shape()
+        );
+        let y = clip.conv3d(&conv, (frames > 0).then_some(&past), epilogue)?;
+        Ok((case, y))
+    }
 }
 
 #[test]

@@ -124,7 +124,15 @@ impl Backend for Cpu {
         let input = conv3d::Input::new(x, past, conv.geometry);
         Ok(self.make(x.device(), output, |out| match weight {
             ConvWeight::Stored(weight) => conv3d::naive(&input, weight, &finish, output, out),
-            ConvWeight::Packed(weight) => conv3d::fast(self.kernels, &input, weight, &finish, output, out),
+            ConvWeight::Packed(weight) => conv3d::fast(
+                self.kernels,
+                self.convolutions,
+                &input,
+                weight,
+                &finish,
+                output,
+                out,
+            ),
         }))
     }
 

@@ -1,14 +1,18 @@
-//! Direct convolution over time and space, channels last: no im2col, no padded copy, past frames read where they are.
+//! Convolution over time and space, channels last: no im2col, no padded copy, past frames read where they are.
 //!
-//! The fast twin treats six output pixels, wherever they are, as the rows of a product: each tap is a stretch of it whose six rows
-//! start at the six pixels the tap sees (or at zeros, beyond the border). Taps that see nothing but zeros are skipped: of the very
-//! first frame that is two thirds of the work.
+//! The fast twin takes one of two ways: Winograd's where the kernel is 3×3 in space and there is enough to transform (`winograd`),
+//! or the direct one, below, which treats six output pixels, wherever they are, as the rows of a product: each tap is a stretch
+//! of it whose six rows start at the six pixels the tap sees (or at zeros, beyond the border). Taps that see nothing but zeros are
+//! skipped: of the very first frame that is two thirds of the work. Both ways read the same panels of weights.
+
+mod winograd;
 
 use rayon::prelude::*;
 
 use half::bf16;
 use half::f16;
 
+use crate::cpu::Convolutions;
 use crate::cpu::Kernels;
 use crate::cpu::epilogue::Finish;
 use crate::cpu::math::Plain;
@@ -62,7 +66,6 @@ pub(super) struct Input<'a> {
     /// `[P, Y, X, C]`; empty without a past.
     past: &'a [f32],
     past_frames: usize,
-    frames: usize,
     rows: usize,
     columns: usize,
     geometry: Geometry,
@@ -70,14 +73,13 @@ pub(super) struct Input<'a> {
 
 impl<'a> Input<'a> {
     pub(super) fn new(x: &'a Tensor, past: Option<&'a Tensor>, geometry: Geometry) -> Self {
-        let [frames, rows, columns, _] = *x.dims() else {
+        let [_, rows, columns, _] = *x.dims() else {
             unreachable!("the op checked the rank")
         };
         Self {
             x: x.host(),
             past: past.map_or(&[], Tensor::host),
             past_frames: past.map_or(0, |past| past.dims()[0]),
-            frames,
             rows,
             columns,
             geometry,
@@ -91,14 +93,19 @@ impl<'a> Input<'a> {
             .checked_sub(self.geometry.padding.top)
             .filter(|&y| y < self.rows)?;
         let line = self.columns * self.geometry.inputs;
+        Some(&self.frame(t)?[y * line..(y + 1) * line])
+    }
+
+    /// Padded frame `t`, without the padding around it; `None` where it is all zeros.
+    #[inline(always)]
+    fn frame(&self, t: usize) -> Option<&'a [f32]> {
         let t = t + self.past_frames;
         let (frames, t) = match t.checked_sub(self.geometry.padding.before)? {
             t if t < self.past_frames => (self.past, t),
             t => (self.x, t - self.past_frames),
         };
-        debug_assert!(t < self.past_frames.max(self.frames));
-        let start = (t * self.rows + y) * line;
-        Some(&frames[start..start + line])
+        let frame = self.rows * self.columns * self.geometry.inputs;
+        Some(&frames[t * frame..(t + 1) * frame])
     }
 }
 
@@ -145,77 +152,81 @@ pub(super) fn naive(input: &Input<'_>, weight: &Weight, finish: &Finish<'_>, out
 /// The same, fast.
 pub(super) fn fast(
     kernels: Kernels,
+    convolutions: Convolutions,
     input: &Input<'_>,
     weight: &Packed,
     finish: &Finish<'_>,
     output: Shape,
     out: &mut [f32],
 ) {
-    let [_, rows, columns, outputs] = *output.dims() else {
+    let [frames, rows, columns, outputs] = *output.dims() else {
         unreachable!("a convolution yields [T, Y, X, C]")
     };
-    let [kt, ky, kx] = input.geometry.kernel;
-    let taps: Vec<_> = taps(kt, ky, kx).collect();
-    let pixels = out.len() / outputs.max(1);
-    let groups = outputs.div_ceil(TILE_COLUMNS);
-    if pixels == 0 || groups == 0 {
+    if out.is_empty() {
         return;
     }
-    let wanted = pixels
-        .div_ceil(CHUNK_PIXELS)
-        .max((4 * rayon::current_num_threads()).div_ceil(groups));
-    let chunk = pixels.div_ceil(wanted).max(60).next_multiple_of(TILE_ROWS);
-    let out = Output::new(out, outputs);
+    let [kt, ky, kx] = input.geometry.kernel;
+    let taps: Vec<_> = taps(kt, ky, kx).collect();
     let conv = Convolution {
         input,
         zeros: &weight.zeros,
         taps: &taps,
+        frames,
         rows,
         columns,
         outputs,
         finish,
-        out: &out,
+        out: &Output::new(out, outputs),
     };
-    (0..groups * pixels.div_ceil(chunk))
-        .into_par_iter()
-        .for_each(|task| {
-            let (group, first) = (task % groups, task / groups * chunk);
-            let pixels = first..pixels.min(first + chunk);
-            let lines = taps.len() * input.geometry.inputs;
-            let panel = group * lines..(group + 1) * lines;
-            match &weight.panels {
-                Panels::F32(lines) => kernels.run(Group {
-                    conv: &conv,
-                    group,
-                    pixels,
-                    panel: &lines[panel],
-                }),
-                Panels::BF16(lines) => kernels.run(Group {
-                    conv: &conv,
-                    group,
-                    pixels,
-                    panel: &lines[panel],
-                }),
-                Panels::F16(lines) => kernels.run(Group {
-                    conv: &conv,
-                    group,
-                    pixels,
-                    panel: &lines[panel],
-                }),
-            }
-        });
+    match &weight.panels {
+        Panels::F32(panels) => conv.run(kernels, convolutions, panels),
+        Panels::BF16(panels) => conv.run(kernels, convolutions, panels),
+        Panels::F16(panels) => conv.run(kernels, convolutions, panels),
+    }
 }
 
 struct Convolution<'a> {
     input: &'a Input<'a>,
     zeros: &'a [f32],
     taps: &'a [(usize, usize, usize)],
-    /// `Y'` and `X'`.
+    /// `T'`, `Y'` and `X'`.
+    frames: usize,
     rows: usize,
     columns: usize,
     outputs: usize,
     finish: &'a Finish<'a>,
     out: &'a Output<'a>,
+}
+
+impl Convolution<'_> {
+    /// Computes all of it, the quickest way that `convolutions` leaves.
+    fn run<P: StoredLine>(&self, kernels: Kernels, convolutions: Convolutions, panels: &[P]) {
+        match convolutions {
+            Convolutions::Quickest if winograd::suits(self) => winograd::run(kernels, self, panels),
+            Convolutions::Quickest | Convolutions::Direct => self.run_direct(kernels, panels),
+        }
+    }
+
+    fn run_direct<P: StoredLine>(&self, kernels: Kernels, panels: &[P]) {
+        let pixels = self.frames * self.rows * self.columns;
+        let groups = self.outputs.div_ceil(TILE_COLUMNS);
+        let wanted = pixels
+            .div_ceil(CHUNK_PIXELS)
+            .max((4 * rayon::current_num_threads()).div_ceil(groups));
+        let chunk = pixels.div_ceil(wanted).max(60).next_multiple_of(TILE_ROWS);
+        let lines = self.taps.len() * self.input.geometry.inputs;
+        (0..groups * pixels.div_ceil(chunk))
+            .into_par_iter()
+            .for_each(|task| {
+                let (group, first) = (task % groups, task / groups * chunk);
+                kernels.run(Group {
+                    conv: self,
+                    group,
+                    pixels: first..pixels.min(first + chunk),
+                    panel: &panels[group * lines..(group + 1) * lines],
+                });
+            });
+    }
 }
 
 /// Sixteen outputs of some pixels: what one task computes.
@@ -227,12 +238,20 @@ struct Group<'a, P> {
 }
 
 /// Sixteen weights as stored.
-trait StoredLine: Copy {
+trait StoredLine: Copy + Send + Sync {
+    /// The weights in `f32`.
+    fn widen(&self) -> Line;
+
     /// The panel as lines: itself, or widened into `scratch`.
     fn lines<'a>(panel: &'a [Self], scratch: &'a mut [Line]) -> &'a [Line];
 }
 
 impl StoredLine for Line {
+    #[inline(always)]
+    fn widen(&self) -> Line {
+        *self
+    }
+
     #[inline(always)]
     fn lines<'a>(panel: &'a [Self], _: &'a mut [Line]) -> &'a [Line] {
         panel
@@ -241,12 +260,19 @@ impl StoredLine for Line {
 
 impl<W: Stored> StoredLine for [W; TILE_COLUMNS] {
     #[inline(always)]
+    fn widen(&self) -> Line {
+        let mut line = Line::default();
+        for (wide, stored) in line.0.iter_mut().zip(self) {
+            *wide = stored.widen();
+        }
+        line
+    }
+
+    #[inline(always)]
     fn lines<'a>(panel: &'a [Self], scratch: &'a mut [Line]) -> &'a [Line] {
         let scratch = &mut scratch[..panel.len()];
         for (line, stored) in scratch.iter_mut().zip(panel) {
-            for (wide, stored) in line.0.iter_mut().zip(stored) {
-                *wide = stored.widen();
-            }
+            *line = StoredLine::widen(stored);
         }
         scratch
     }

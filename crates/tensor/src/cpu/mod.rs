@@ -53,11 +53,22 @@ pub enum Kernels {
     Avx2,
 }
 
+/// Which ways of computing a convolution the fast kernels may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Convolutions {
+    /// The quickest for its shape: direct, or Winograd's F(2×2, 3×3).
+    Quickest,
+    /// Multiplication by multiplication, as they are defined: what the other ways are measured against.
+    Direct,
+}
+
 /// How a CPU device works.
 #[derive(Debug, Clone, Copy)]
 pub struct CpuOptions {
     /// Which kernels run. The default is [`Kernels::best`].
     pub kernels: Kernels,
+    /// How they compute convolutions. The default is [`Convolutions::Quickest`].
+    pub convolutions: Convolutions,
     /// How many bytes of dropped tensors are kept for the next ones.
     pub kept_bytes_max: usize,
 }
@@ -65,6 +76,7 @@ pub struct CpuOptions {
 /// The CPU back end.
 pub struct Cpu {
     kernels: Kernels,
+    convolutions: Convolutions,
     memory: Arc<Memory>,
 }
 
@@ -98,6 +110,7 @@ impl Default for CpuOptions {
     fn default() -> Self {
         Self {
             kernels: Kernels::best(),
+            convolutions: Convolutions::Quickest,
             kept_bytes_max: 1 << 30,
         }
     }
@@ -116,6 +129,7 @@ impl Cpu {
         );
         Self {
             kernels: options.kernels,
+            convolutions: options.convolutions,
             memory: Arc::new(Memory::new(options.kept_bytes_max)),
         }
     }

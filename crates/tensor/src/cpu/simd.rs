@@ -13,6 +13,9 @@ pub(super) const TILE_ROWS: usize = 6;
 /// Columns of a tile, and numbers in a [`Line`].
 pub(super) const TILE_COLUMNS: usize = 16;
 
+/// Numbers in [`Simd::Lanes`].
+pub(super) const LANES: usize = 8;
+
 /// Sixteen neighbours of a packed panel, in one cache line.
 #[derive(Clone, Copy, Default)]
 #[repr(C, align(64))]
@@ -37,6 +40,33 @@ pub(super) struct Segment {
 
 /// A set of instructions to compute with.
 pub(super) trait Simd: Arith {
+    /// Eight numbers side by side.
+    type Lanes: Copy;
+
+    /// Eight zeros.
+    fn zeros() -> Self::Lanes;
+
+    /// The numbers from `from` on.
+    ///
+    /// # Safety
+    /// Eight numbers can be read there; the machine runs the instructions.
+    unsafe fn load(from: *const f32) -> Self::Lanes;
+
+    /// Puts the numbers to `to`.
+    ///
+    /// # Safety
+    /// Eight numbers can be written there, and no one else has them; the machine runs the instructions.
+    unsafe fn store(numbers: Self::Lanes, to: *mut f32);
+
+    /// `a + b`.
+    fn add(a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
+
+    /// `a − b`.
+    fn sub(a: Self::Lanes, b: Self::Lanes) -> Self::Lanes;
+
+    /// `a / 2`.
+    fn halve(a: Self::Lanes) -> Self::Lanes;
+
     /// `place[i][j] = Σ over segments Σₖ rows[i][k] · panel[k][j]`, plus `decay[i]` times what was there, if that is asked for.
     ///
     /// # Safety
@@ -86,6 +116,40 @@ impl Arith for Portable {
 }
 
 impl Simd for Portable {
+    type Lanes = [f32; LANES];
+
+    #[inline(always)]
+    fn zeros() -> Self::Lanes {
+        [0.0; LANES]
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self::Lanes {
+        // SAFETY: the caller's promise; arrays of numbers need no alignment beyond that of a number.
+        unsafe { *from.cast() }
+    }
+
+    #[inline(always)]
+    unsafe fn store(numbers: Self::Lanes, to: *mut f32) {
+        // SAFETY: as above.
+        unsafe { *to.cast() = numbers }
+    }
+
+    #[inline(always)]
+    fn add(a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+        std::array::from_fn(|i| a[i] + b[i])
+    }
+
+    #[inline(always)]
+    fn sub(a: Self::Lanes, b: Self::Lanes) -> Self::Lanes {
+        std::array::from_fn(|i| a[i] - b[i])
+    }
+
+    #[inline(always)]
+    fn halve(a: Self::Lanes) -> Self::Lanes {
+        a.map(|a| 0.5 * a)
+    }
+
     unsafe fn tile(segments: &[Segment], depth: usize, place: Place, decay: Option<&[f32; TILE_ROWS]>) {
         for i in 0..TILE_ROWS {
             // SAFETY: the caller's promise.
@@ -151,7 +215,46 @@ mod x86 {
         }
     }
 
+    // In the methods on lanes: code generic over `Simd` runs as `Avx2` below `run_avx2` alone, which has the instructions.
     impl Simd for Avx2 {
+        type Lanes = __m256;
+
+        #[inline(always)]
+        fn zeros() -> __m256 {
+            // SAFETY: see above.
+            unsafe { _mm256_setzero_ps() }
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> __m256 {
+            // SAFETY: the caller's promise.
+            unsafe { _mm256_loadu_ps(from) }
+        }
+
+        #[inline(always)]
+        unsafe fn store(numbers: __m256, to: *mut f32) {
+            // SAFETY: the caller's promise.
+            unsafe { _mm256_storeu_ps(to, numbers) }
+        }
+
+        #[inline(always)]
+        fn add(a: __m256, b: __m256) -> __m256 {
+            // SAFETY: see above.
+            unsafe { _mm256_add_ps(a, b) }
+        }
+
+        #[inline(always)]
+        fn sub(a: __m256, b: __m256) -> __m256 {
+            // SAFETY: see above.
+            unsafe { _mm256_sub_ps(a, b) }
+        }
+
+        #[inline(always)]
+        fn halve(a: __m256) -> __m256 {
+            // SAFETY: see above.
+            unsafe { _mm256_mul_ps(a, _mm256_set1_ps(0.5)) }
+        }
+
         #[inline(always)]
         unsafe fn tile(segments: &[Segment], depth: usize, place: Place, decay: Option<&[f32; TILE_ROWS]>) {
             // SAFETY: the caller's promise, passed on.
