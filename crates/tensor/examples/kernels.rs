@@ -2,7 +2,7 @@
 //!
 //! Every line is the best of several runs by the clock, with processor time over wall time (two busy threads show 2.0; less means the
 //! machine was shared). The last column compares per second of *processor* time, which holds on a shared machine too: the operations
-//! of the best run against the multiply-adds of a probe that ran right before. Convolutions are computed directly and the quickest way
+//! of the best run against the multiply-adds of a probe that ran right before. Convolutions are computed directly and by Winograd's tiles
 //! in turn, and operations are the direct way's for both: over 100 % is what tiles save.
 
 use std::hint::black_box;
@@ -26,12 +26,15 @@ use kinora_tensor::testing::difference;
 
 fn main() {
     let filter = std::env::args().nth(1).unwrap_or_default();
-    let bench = Bench {
-        device: Device::cpu(),
-        direct: Device::cpu_with(CpuOptions {
-            convolutions: Convolutions::Direct,
+    let device = |convolutions| {
+        Device::cpu_with(CpuOptions {
+            convolutions,
             ..CpuOptions::default()
-        }),
+        })
+    };
+    let bench = Bench {
+        device: device(Convolutions::Winograd),
+        direct: device(Convolutions::Direct),
         filter,
     };
     println!("{} threads, {}", rayon::current_num_threads(), bench.device);
@@ -225,13 +228,13 @@ impl Bench {
         name: &str,
         flops: f64,
         direct: impl Fn() -> kinora_tensor::Result<Tensor>,
-        quickest: impl Fn() -> kinora_tensor::Result<Tensor>,
+        tiles: impl Fn() -> kinora_tensor::Result<Tensor>,
     ) {
         let peak = peak();
         let (mut times, mut cpu_times) = ([vec![], vec![]], [vec![], vec![]]);
         let begin = Instant::now();
         while times[0].len() < 3 || (times[0].len() < 30 && begin.elapsed() < Duration::from_secs(4)) {
-            for (way, op) in [&direct as &dyn Fn() -> _, &quickest].into_iter().enumerate() {
+            for (way, op) in [&direct as &dyn Fn() -> _, &tiles].into_iter().enumerate() {
                 let (cpu, wall) = (cpu_time(), Instant::now());
                 black_box(op().expect("operands that fit"));
                 times[way].push(wall.elapsed());
@@ -252,13 +255,13 @@ impl Bench {
                 cpu / wall
             );
         }
-        let [direct, quickest] =
-            [direct(), quickest()].map(|y| y.and_then(|y| y.to_vec()).expect("operands that fit"));
+        let [direct, tiles] =
+            [direct(), tiles()].map(|y| y.and_then(|y| y.to_vec()).expect("operands that fit"));
         println!(
             "    {:.2}× as fast ({:.2}× by processor time), difference {:.1e}",
             wall[0] / wall[1],
             cpu[0] / cpu[1],
-            difference(&quickest, &direct).relative
+            difference(&tiles, &direct).relative
         );
     }
 

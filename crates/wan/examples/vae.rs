@@ -1,7 +1,7 @@
 //! Times the decoding of latents: `cargo run --release -p kinora-wan --example vae FOLDER FRAMES ROWS COLUMNS`, the folder being one of
 //! `fixtures/full_shape/make.py`, extents those of the latents.
 //!
-//! Every line of the input, `direct` or `quickest`, is answered with the seconds that decoding took with convolutions computed that way, so that
+//! Every line of the input, `direct` or `winograd`, is answered with the seconds that decoding took with convolutions computed that way, so that
 //! `fixtures/full_shape/time_vae.py` can run this and the reference in turn.
 
 use std::io::BufRead;
@@ -28,12 +28,12 @@ fn main() -> Result<(), Failure> {
         return Err("expected FOLDER FRAMES ROWS COLUMNS".into());
     };
     let extents = [frames.parse()?, rows.parse()?, columns.parse()?];
-    let (mut direct, mut quickest) = (None, None);
+    let (mut direct, mut winograd) = (None, None);
     for line in std::io::stdin().lock().lines() {
         let (decoder, convolutions) = match line?.as_str() {
             "direct" => (&mut direct, Convolutions::Direct),
-            "quickest" => (&mut quickest, Convolutions::Quickest),
-            other => return Err(format!("expected direct or quickest, not {other}").into()),
+            "winograd" => (&mut winograd, Convolutions::Winograd),
+            other => return Err(format!("expected direct or winograd, not {other}").into()),
         };
         let decoder = match decoder {
             Some(decoder) => decoder,

@@ -199,11 +199,11 @@ struct Convolution<'a> {
 }
 
 impl Convolution<'_> {
-    /// Computes all of it, the quickest way that `convolutions` leaves.
+    /// Computes all of it, the way that `convolutions` says where the shape suits that.
     fn run<P: StoredLine>(&self, kernels: Kernels, convolutions: Convolutions, panels: &[P]) {
         match convolutions {
-            Convolutions::Quickest if winograd::suits(self) => winograd::run(kernels, self, panels),
-            Convolutions::Quickest | Convolutions::Direct => self.run_direct(kernels, panels),
+            Convolutions::Winograd if winograd::suits(self) => winograd::run(kernels, self, panels),
+            Convolutions::Winograd | Convolutions::Direct => self.run_direct(kernels, panels),
         }
     }
 

@@ -56,8 +56,8 @@ pub enum Kernels {
 /// Which ways of computing a convolution the fast kernels may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Convolutions {
-    /// The quickest for its shape: direct, or Winograd's F(2×2, 3×3).
-    Quickest,
+    /// Winograd's F(2×2, 3×3) where the shape suits it, direct elsewhere.
+    Winograd,
     /// Multiplication by multiplication, as they are defined: what the other ways are measured against.
     Direct,
 }
@@ -67,7 +67,8 @@ pub enum Convolutions {
 pub struct CpuOptions {
     /// Which kernels run. The default is [`Kernels::best`].
     pub kernels: Kernels,
-    /// How they compute convolutions. The default is [`Convolutions::Quickest`].
+    /// How they compute convolutions. The default is [`Convolutions::Direct`]: kernels gain by the other way, whole decodings have not
+    /// been seen to yet.
     pub convolutions: Convolutions,
     /// How many bytes of dropped tensors are kept for the next ones.
     pub kept_bytes_max: usize,
@@ -110,7 +111,7 @@ impl Default for CpuOptions {
     fn default() -> Self {
         Self {
             kernels: Kernels::best(),
-            convolutions: Convolutions::Quickest,
+            convolutions: Convolutions::Direct,
             kept_bytes_max: 1 << 30,
         }
     }
