@@ -1,24 +1,14 @@
 //! A server with its bytes in a bucket: uploads, results, and the ways by which clients get them.
 
-use kinora_testbucket::{ACCESS_KEY_ID, Fault, Rule, SECRET_ACCESS_KEY, TestBucket};
+use kinora_testbucket::{Fault, Rule, SECRET_ACCESS_KEY, TestBucket};
 use reqwest::{Client, Method, Response, multipart::Form, redirect::Policy};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    bytes::bucket_settings,
     house::{Answer, House},
     media::Media,
 };
-
-/// What a server is told of a bucket at this endpoint.
-pub(crate) fn bucket_settings(endpoint: &str) -> [(&str, &str); 5] {
-    [
-        ("BLOBS__URL", "s3://kinora/media"),
-        ("BLOBS__ENDPOINT", endpoint),
-        ("BLOBS__ALLOW_HTTP", "true"),
-        ("BLOBS__ACCESS_KEY_ID", ACCESS_KEY_ID),
-        ("BLOBS__SECRET_ACCESS_KEY", SECRET_ACCESS_KEY),
-    ]
-}
 
 #[tokio::test]
 async fn from_an_upload_to_a_download_over_three_machines() {

@@ -7,13 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kinora_store::{
-    Database, Store,
-    blobs::{Blobs, BlobsOptions, BucketOptions, BucketPath, Provider},
-};
-use kinora_testbucket::{ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY, TestBucket};
+use kinora_store::{Database, Store, blobs::Blobs};
+use kinora_testbucket::TestBucket;
 use reqwest::{Client, Method, RequestBuilder, header::HeaderMap};
 use serde_json::{Value, json};
+
+use crate::bytes::blobs_in;
 
 /// A running server; killed and cleaned away when dropped.
 pub(crate) struct House {
@@ -191,17 +190,7 @@ impl House {
         let Some(bucket) = bucket else {
             return Blobs::open(&self.data().join("blobs")).expect("the blobs open");
         };
-        let mut options = BucketOptions::new(Provider::S3, BUCKET, BucketPath::from("media"));
-        options.settings.set("access_key_id", ACCESS_KEY_ID);
-        options.settings.set("secret_access_key", SECRET_ACCESS_KEY);
-        options.endpoint = Some(bucket.endpoint());
-        options.allow_http = true;
-        let options = BlobsOptions {
-            crash: None,
-            bucket: Some(options),
-            cache_bytes: 1 << 30,
-        };
-        Blobs::open_with(&self.data().join("cache"), options).expect("the blobs open")
+        blobs_in(bucket, &self.data().join("cache"))
     }
 
     /// Everything the server has logged.

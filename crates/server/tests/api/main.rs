@@ -1,6 +1,7 @@
 //! The contract, held against the real binary over real sockets. One integration binary; each file a part of the
 //! contract, each test a Kinora of its own, and the ledger audited at its end.
 
+mod bytes;
 mod house;
 mod media;
 #[path = "../../../store/tests/postgres_server/mod.rs"]

@@ -6,7 +6,11 @@ use kinora_testbucket::TestBucket;
 use rand::RngExt;
 use serde_json::json;
 
-use crate::{buckets::bucket_settings, house::House, postgres_server::Server};
+use crate::{
+    bytes::{assert_nothing_left_over, assert_whole, bucket_settings},
+    house::House,
+    postgres_server::Server,
+};
 
 #[tokio::test]
 async fn sixty_four_clients_never_overdraw_one_balance() {
@@ -178,16 +182,7 @@ async fn killed(generations: usize, kills: usize, bucket: Option<TestBucket>, mu
             .expect("an answer")
             .expect("there");
         if let kinora_domain::Status::Succeeded(success) = generation.status {
-            for artifact in &success.artifacts {
-                assert!(
-                    blobs.exists(artifact.video).await.expect("an answer"),
-                    "the clip of {id} is gone"
-                );
-                assert!(
-                    blobs.exists(artifact.poster).await.expect("an answer"),
-                    "the poster of {id} is gone"
-                );
-            }
+            assert_whole(&blobs, generation.id, &success.artifacts).await;
         }
     }
     let mut left_over = Vec::new();
@@ -219,18 +214,7 @@ async fn killed(generations: usize, kills: usize, bucket: Option<TestBucket>, mu
     }
     assert_eq!(left_over, Vec::<std::path::PathBuf>::new());
     if let Some(bucket) = bucket {
-        for object in bucket.objects("") {
-            let hash = object
-                .strip_prefix("media/blobs/")
-                .expect("a blob")
-                .replace('/', "");
-            let hash = hash.parse().expect("a hash");
-            assert!(
-                store.is_referenced(hash).await.expect("an answer"),
-                "{object} is left over"
-            );
-        }
-        assert_eq!(bucket.parts(), 0, "parts of uploads are left over");
+        assert_nothing_left_over(bucket, &*store).await;
     }
 }
 

@@ -2,6 +2,8 @@
 //! reach both through a network that fails. While clients create, follow and cancel, processes are killed, paused past
 //! their leases and cut off, and the database crashes. What was accepted has to come to one end, and the money to be right.
 
+#[path = "../api/bytes.rs"]
+mod bytes;
 mod node;
 #[path = "../../../store/tests/postgres_server/mod.rs"]
 mod postgres_server;
@@ -14,15 +16,13 @@ use std::{
 };
 
 use kinora_domain::{Status, Timestamp};
-use kinora_store::{
-    Database,
-    blobs::{Blobs, BlobsOptions, BucketOptions, BucketPath, Provider},
-};
-use kinora_testbucket::{ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY, TestBucket};
+use kinora_store::Database;
+use kinora_testbucket::TestBucket;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
+use bytes::{assert_nothing_left_over, assert_whole, blobs_in, bucket_settings};
 use node::Node;
 use proxy::{Network, Proxy, Target};
 
@@ -270,14 +270,9 @@ async fn whatever_happens_to_nodes_every_generation_comes_to_one_end() {
 /// What all nodes are told.
 fn settings(database: &str, bucket: &str) -> Vec<(&'static str, String)> {
     let text = |text: &str| text.to_owned();
-    vec![
+    let own = [
         ("DATA__DATABASE", text(database)),
         ("DATA__DATABASE_CONNECTIONS", text("4")),
-        ("BLOBS__URL", text("s3://kinora/media")),
-        ("BLOBS__ENDPOINT", text(bucket)),
-        ("BLOBS__ALLOW_HTTP", text("true")),
-        ("BLOBS__ACCESS_KEY_ID", text(ACCESS_KEY_ID)),
-        ("BLOBS__SECRET_ACCESS_KEY", text(SECRET_ACCESS_KEY)),
         ("FIRST_START__PERMANENT_CREDITS", text("1000000")),
         ("QUEUE__LEASE_MS", LEASE.as_millis().to_string()),
         ("QUEUE__ATTEMPTS_MAX", text("100")),
@@ -288,7 +283,9 @@ fn settings(database: &str, bucket: &str) -> Vec<(&'static str, String)> {
         ("RATE_LIMITS__READ_PER_MINUTE", text("100000")),
         ("MEDIA__ENCODER_PRESET", text("superfast")),
         ("MEDIA__THREADS", text("1")),
-    ]
+    ];
+    let of_bucket = bucket_settings(bucket).map(|(name, value)| (name, text(value)));
+    own.into_iter().chain(of_bucket).collect()
 }
 
 /// Eight clients, until every generation has come to its end: the ids by number, and what was followed.
@@ -361,7 +358,8 @@ async fn audit(
         }
     }
     let mut ends: BTreeMap<&str, usize> = BTreeMap::new();
-    let blobs = blobs(bucket);
+    let cache = tempfile::tempdir().expect("a temporary folder");
+    let blobs = blobs_in(bucket, cache.path());
     blobs
         .sweep(&*store, 0, Timestamp(i64::MAX / 2))
         .await
@@ -376,14 +374,7 @@ async fn audit(
         kinds.sort();
         let (end, expected) = match &generation.status {
             Status::Succeeded(success) => {
-                for artifact in &success.artifacts {
-                    for blob in [artifact.video, artifact.poster] {
-                        assert!(
-                            blobs.exists(blob).await.expect("an answer"),
-                            "{id} has lost its bytes"
-                        );
-                    }
-                }
+                assert_whole(&blobs, generation.id, &success.artifacts).await;
                 ("succeeded", ["capture", "hold"])
             }
             Status::Canceled => ("canceled", ["hold", "release"]),
@@ -411,32 +402,5 @@ async fn audit(
         );
     }
 
-    for object in bucket.objects("") {
-        let hash = object
-            .strip_prefix("media/blobs/")
-            .expect("a blob")
-            .replace('/', "");
-        let hash = hash.parse().expect("a hash");
-        assert!(
-            store.is_referenced(hash).await.expect("an answer"),
-            "{object} is left over"
-        );
-    }
-    assert_eq!(bucket.parts(), 0, "parts of uploads are left over");
-}
-
-/// The bucket, as a node sees it.
-fn blobs(bucket: &TestBucket) -> Blobs {
-    let mut options = BucketOptions::new(Provider::S3, BUCKET, BucketPath::from("media"));
-    options.settings.set("access_key_id", ACCESS_KEY_ID);
-    options.settings.set("secret_access_key", SECRET_ACCESS_KEY);
-    options.endpoint = Some(bucket.endpoint());
-    options.allow_http = true;
-    let cache = tempfile::tempdir().expect("a temporary folder");
-    let options = BlobsOptions {
-        crash: None,
-        bucket: Some(options),
-        cache_bytes: 1 << 30,
-    };
-    Blobs::open_with(cache.path(), options).expect("the blobs open")
+    assert_nothing_left_over(bucket, &*store).await;
 }

@@ -81,10 +81,15 @@ pub(crate) async fn many_workers_never_share_a_generation(world: Arc<World>) {
 }
 
 pub(crate) async fn one_idempotency_key_makes_one_generation(world: Arc<World>) {
-    let account = world.rich_account("alice").await;
+    one_key_makes_one_generation(&[world]).await;
+}
+
+/// The same key from many clients of one or several processes on one database.
+pub(crate) async fn one_key_makes_one_generation(worlds: &[Arc<World>]) {
+    let account = worlds[0].rich_account("alice").await;
     let mut clients = JoinSet::new();
-    for _ in 0..CLIENTS {
-        let world = Arc::clone(&world);
+    for world in worlds.iter().cycle().take(CLIENTS as usize) {
+        let world = Arc::clone(world);
         clients.spawn(async move {
             let idempotency = idempotency("POST /x", "same", 1);
             match world
@@ -103,5 +108,5 @@ pub(crate) async fn one_idempotency_key_makes_one_generation(world: Arc<World>) 
     let answers = clients.join_all().await;
     assert_eq!(answers.iter().map(|(created, _)| created).sum::<u32>(), 1);
     assert!(answers.iter().all(|(_, id)| *id == answers[0].1));
-    assert_eq!(world.balance(account).await, [0, 999_950, 0, 50]);
+    assert_eq!(worlds[0].balance(account).await, [0, 999_950, 0, 50]);
 }

@@ -3,10 +3,13 @@
 use std::{collections::HashSet, pin::Pin, sync::Arc, thread, time::Duration};
 
 use kinora_domain::{AccountId, Bucket, Phase};
-use kinora_store::{Account, GenerationPage, Store, Submission, Submitted};
+use kinora_store::{Account, GenerationPage, Store, Submitted};
 use tokio::{task::JoinSet, time::timeout};
 
-use super::world::{ATTEMPTS_MAX, LEASE_MS, START, World, idempotency, succeeded};
+use super::{
+    crowd::one_key_makes_one_generation,
+    world::{ATTEMPTS_MAX, LEASE_MS, START, World, succeeded},
+};
 
 /// Far longer than any commit takes.
 const SOON: Duration = Duration::from_secs(10);
@@ -122,28 +125,7 @@ async fn two_processes_share_one_queue(worlds: [Arc<World>; 2]) {
 }
 
 async fn one_key_makes_one_generation_on_whatever_process(worlds: [Arc<World>; 2]) {
-    let account = worlds[0].rich_account("alice").await;
-    let mut clients = JoinSet::new();
-    for client in 0..32 {
-        let world = Arc::clone(&worlds[client % 2]);
-        clients.spawn(async move {
-            let idempotency = idempotency("POST /x", "same", 1);
-            match world
-                .try_submit(Submission {
-                    idempotency,
-                    ..world.submission(account)
-                })
-                .await
-            {
-                Submitted::Created(generation) => (1, generation.id),
-                Submitted::Replayed(generation) => (0, generation.id),
-                other => panic!("{other:?}"),
-            }
-        });
-    }
-    let answers = clients.join_all().await;
-    assert_eq!(answers.iter().map(|(created, _)| created).sum::<u32>(), 1);
-    assert!(answers.iter().all(|(_, id)| *id == answers[0].1));
+    one_key_makes_one_generation(&worlds).await;
 }
 
 async fn what_a_dead_process_held_goes_to_the_other([dead, alive]: [Arc<World>; 2]) {
