@@ -528,8 +528,9 @@ impl EngineConfig {
                     })
                 },
             ),
-            quantization: reader.text("engine.quantization", "\"none\" or \"int8\"", |text| match text {
+            quantization: reader.text("engine.quantization", "\"none\", \"bf16\" or \"int8\"", |text| match text {
                 "none" => Some(Quantization::None),
+                "bf16" => Some(Quantization::Bf16),
                 "int8" => Some(Quantization::Int8),
                 _ => None,
             }),

@@ -1,4 +1,5 @@
-//! Measures the kernels against what this machine can do: `cargo run --release -p kinora-tensor --example kernels [filter]`.
+//! Measures the kernels against what this machine can do: `cargo run --release -p kinora-tensor --example kernels [filter] [avx2]`, where
+//! the second argument says how wide registers may be.
 //!
 //! Every line is the best of several runs by the clock, with processor time over wall time (two busy threads show 2.0; less means the
 //! machine was shared). The last column compares per second of *processor* time, which holds on a shared machine too: the operations
@@ -20,14 +21,21 @@ use kinora_tensor::Linear;
 use kinora_tensor::Tensor;
 use kinora_tensor::cpu::Convolutions;
 use kinora_tensor::cpu::CpuOptions;
+use kinora_tensor::cpu::Kernels;
 use kinora_tensor::ops::Padding;
 use kinora_tensor::testing::Maker;
 use kinora_tensor::testing::difference;
 
 fn main() {
     let filter = std::env::args().nth(1).unwrap_or_default();
+    let kernels = match std::env::args().nth(2).as_deref() {
+        None => Kernels::best(),
+        Some("avx2") => Kernels::Avx2,
+        Some(other) => panic!("{other:?}: takes \"avx2\", or nothing for the best"),
+    };
     let device = |convolutions| {
         Device::cpu_with(CpuOptions {
+            kernels,
             convolutions,
             ..CpuOptions::default()
         })
@@ -43,7 +51,7 @@ fn main() {
         "op", "ms", "GFLOP/s", "cpu/wall", "peak"
     );
     bench.products();
-    bench.int8();
+    bench.rounded();
     bench.attentions();
     bench.convolutions();
     bench.passes();
@@ -82,8 +90,8 @@ impl Bench {
         }
     }
 
-    /// The shapes of a transformer's block at 1.3B and 14B, exact and in int8 in turns: what counts is the ratio.
-    fn int8(&self) {
+    /// The shapes of a transformer's block at 1.3B and 14B, exact, in bf16 and in int8 in turns: what counts are the ratios.
+    fn rounded(&self) {
         for (rows, inputs, outputs) in [
             (1280, 1536, 1536),
             (1280, 1536, 8960),
@@ -92,28 +100,30 @@ impl Bench {
             (1280, 5120, 13_824),
             (1280, 13_824, 5120),
         ] {
-            let name = format!("int8 {rows}×{inputs}×{outputs}");
+            let name = format!("rounded {rows}×{inputs}×{outputs}");
             if !name.contains(&self.filter) {
                 continue;
             }
             let mut maker = Maker::new(1);
             let x = maker.tensor(&self.device, [rows, inputs]);
             let weight = maker.weight(DType::BF16, [outputs, inputs], 0.02);
-            let layers = [Linear::new, Linear::int8]
+            let layers = [Linear::new, Linear::bf16, Linear::int8]
                 .map(|prepare| prepare(&self.device, &weight, None).expect("a sound layer"));
-            let mut ratios: Vec<f64> = (0..7)
-                .map(|_| {
-                    let [exact, int8] = layers.each_ref().map(|layer| {
-                        let begin = cpu_time();
-                        black_box(x.linear(layer, Epilogue::None).expect("operands that fit"));
-                        (cpu_time() - begin).as_secs_f64()
-                    });
-                    exact / int8
-                })
-                .collect();
-            ratios.sort_by(f64::total_cmp);
-            let [low, median, high] = [ratios[0], ratios[3], ratios[6]];
-            println!("{name:<44} {median:>9.2} times as fast as bf16 ({low:.2} to {high:.2})");
+            let mut ratios = [vec![], vec![]];
+            for _ in 0..7 {
+                let [exact, bf16, int8] = layers.each_ref().map(|layer| {
+                    let begin = cpu_time();
+                    black_box(x.linear(layer, Epilogue::None).expect("operands that fit"));
+                    (cpu_time() - begin).as_secs_f64()
+                });
+                ratios[0].push(exact / bf16);
+                ratios[1].push(exact / int8);
+            }
+            for (kind, mut ratios) in ["bf16", "int8"].into_iter().zip(ratios) {
+                ratios.sort_by(f64::total_cmp);
+                let [low, median, high] = [ratios[0], ratios[3], ratios[6]];
+                println!("{name:<38} {kind:<5} {median:>9.2} times as fast as exact ({low:.2} to {high:.2})");
+            }
         }
     }
 
@@ -129,7 +139,7 @@ impl Bench {
             let q = maker.tensor(&self.device, [queries, heads * width]);
             let [k, v] = [(); 2].map(|()| maker.tensor(&self.device, [keys, heads * width]));
             let scale = (width as f32).powf(-0.5);
-            let attention = Attention {
+            let attention = |may_round| Attention {
                 q: &q,
                 k: &k,
                 v: &v,
@@ -137,13 +147,12 @@ impl Bench {
                 scale,
                 relative_bias: None,
                 key_bias: None,
+                may_round,
             };
             let flops = 4.0 * (queries * keys * heads * width) as f64;
-            self.measure(
-                &format!("attention {queries}×{keys}, {heads}×{width}"),
-                flops,
-                || attention.run(),
-            );
+            let name = format!("attention {queries}×{keys}, {heads}×{width}");
+            self.measure(&name, flops, || attention(false).run());
+            self.measure(&format!("{name}, may round"), flops, || attention(true).run());
         }
     }
 
@@ -301,25 +310,32 @@ impl Bench {
 fn peak() -> f64 {
     const STEPS: usize = 2_000_000;
     const SUMS: usize = 12;
-    const LANES: usize = 8;
     let threads = rayon::current_num_threads();
     let best = (0..7)
         .map(|_| {
             let begin = cpu_time();
-            rayon::broadcast(|_| probe::<SUMS, LANES>(STEPS));
-            cpu_time() - begin
+            let lanes = rayon::broadcast(|_| probe::<SUMS>(STEPS))[0];
+            (cpu_time() - begin) / lanes as u32
         })
         .min()
         .unwrap_or(Duration::MAX);
-    (2 * threads * STEPS * SUMS * LANES) as f64 / best.as_secs_f64()
+    (2 * threads * STEPS * SUMS) as f64 / best.as_secs_f64()
 }
 
-fn probe<const SUMS: usize, const LANES: usize>(steps: usize) {
+/// Returns how many numbers a register holds.
+fn probe<const SUMS: usize>(steps: usize) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") {
+        // SAFETY: the feature was just detected.
+        unsafe { probe_512::<SUMS>(steps) };
+        return 16;
+    }
+    const LANES: usize = 8;
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("fma") && is_x86_feature_detected!("avx2") {
         // SAFETY: the features were just detected.
-        unsafe { probe_fma::<SUMS, LANES>(steps) };
-        return;
+        unsafe { probe_256::<SUMS>(steps) };
+        return LANES;
     }
     let mut sums = black_box([[1.0_f32; LANES]; SUMS]);
     let (a, b) = (black_box(0.999_f32), black_box(1e-3_f32));
@@ -327,21 +343,33 @@ fn probe<const SUMS: usize, const LANES: usize>(steps: usize) {
         sums.iter_mut().flatten().for_each(|sum| *sum = *sum * a + b);
     }
     black_box(sums);
+    LANES
+}
+
+/// The same probe in wider and narrower registers.
+#[cfg(target_arch = "x86_64")]
+macro_rules! probe {
+    ($name:ident, $features:literal, $set:ident, $fmadd:ident) => {
+        #[target_feature(enable = $features)]
+        fn $name<const SUMS: usize>(steps: usize) {
+            use std::arch::x86_64::*;
+            let (a, b) = ($set(black_box(0.999)), $set(black_box(1e-3)));
+            let mut sums = [$set(1.0); SUMS];
+            for _ in 0..steps {
+                for sum in &mut sums {
+                    *sum = $fmadd(*sum, a, b);
+                }
+            }
+            black_box(sums);
+        }
+    };
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn probe_fma<const SUMS: usize, const LANES: usize>(steps: usize) {
-    use std::arch::x86_64::*;
-    let (a, b) = (_mm256_set1_ps(black_box(0.999)), _mm256_set1_ps(black_box(1e-3)));
-    let mut sums = [_mm256_set1_ps(1.0); SUMS];
-    for _ in 0..steps {
-        for sum in &mut sums {
-            *sum = _mm256_fmadd_ps(*sum, a, b);
-        }
-    }
-    black_box(sums);
-}
+probe!(probe_256, "avx2,fma", _mm256_set1_ps, _mm256_fmadd_ps);
+
+#[cfg(target_arch = "x86_64")]
+probe!(probe_512, "avx512f", _mm512_set1_ps, _mm512_fmadd_ps);
 
 /// Processor time of all threads of this process so far.
 fn cpu_time() -> Duration {

@@ -36,6 +36,8 @@ pub trait Backend: Send + Sync {
     fn download(&self, x: &Tensor) -> Result<Vec<f32>>;
     /// Prepares a `[N, K]` matrix for [`Backend::linear`].
     fn prepare_linear(&self, weight: &Weight) -> Result<Prepared>;
+    /// Prepares a `[N, K]` matrix for [`Backend::linear`] in bf16: see [`Linear::bf16`].
+    fn prepare_linear_bf16(&self, weight: &Weight) -> Result<Prepared>;
     /// Prepares a `[N, K]` matrix for [`Backend::linear`] in 8 bits: see [`Linear::int8`].
     fn prepare_linear_int8(&self, weight: &Weight) -> Result<Prepared>;
     /// Prepares a `[C_out, C_in, kt, ky, kx]` kernel for [`Backend::conv3d`].

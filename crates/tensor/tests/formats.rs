@@ -45,8 +45,7 @@ fn every_type_of_ggml_is_widened_bit_for_bit() {
 #[test]
 fn products_with_blocks_are_those_with_the_numbers_they_stand_for() {
     let blocks = fixture("blocks.gguf");
-    let kernels = [Kernels::Naive, Kernels::Portable, Kernels::Avx2];
-    for kernels in kernels.into_iter().filter(|kernels| kernels.available()) {
+    for kernels in Kernels::all_available() {
         let device = Device::cpu_with(CpuOptions {
             kernels,
             ..CpuOptions::default()

@@ -76,6 +76,7 @@ fn attention_agrees() {
             scale,
             relative_bias: None,
             key_bias: None,
+            may_round: false,
         };
         case.check("attention.plain", plain.run().unwrap());
         let (relative, key) = (case.tensor("attention.relative"), case.tensor("attention.key"));
@@ -83,6 +84,7 @@ fn attention_agrees() {
             scale: 1.0,
             relative_bias: Some(&relative),
             key_bias: Some(&key),
+            may_round: false,
             ..plain
         };
         case.check("attention.biased", biased.run().unwrap());
@@ -202,19 +204,15 @@ impl Case {
 }
 
 fn each_device(body: impl Fn(&Case)) {
-    for kernels in [Kernels::Naive, Kernels::Portable, Kernels::Avx2] {
-        if kernels.available() {
-            let device = Device::cpu_with(CpuOptions {
-                kernels,
-                ..CpuOptions::default()
-            });
-            body(&Case {
-                device,
-                golden: golden(),
-            });
-        } else {
-            eprintln!("skipped: this machine does not run the {kernels:?} kernels");
-        }
+    for kernels in Kernels::all_available() {
+        let device = Device::cpu_with(CpuOptions {
+            kernels,
+            ..CpuOptions::default()
+        });
+        body(&Case {
+            device,
+            golden: golden(),
+        });
     }
 }
 

@@ -36,6 +36,14 @@ fn linear_layers() {
     twins(40, 3e-5, |maker, device| linear_layer(maker, device, Linear::new));
 }
 
+/// Off by a rounding of both sides, where the machine rounds.
+#[test]
+fn linear_layers_in_bf16() {
+    twins(40, 1e-2, |maker, device| {
+        linear_layer(maker, device, Linear::bf16)
+    });
+}
+
 /// The sums are exact; what is left is rounding in the epilogue.
 #[test]
 fn linear_layers_in_int8() {
@@ -84,7 +92,17 @@ fn linear_layer(
 
 #[test]
 fn attention() {
-    twins(40, 2e-6, |maker, device| {
+    attention_twins(2e-6, false);
+}
+
+/// Off by a rounding of queries, keys, weights and values, where the machine rounds.
+#[test]
+fn attention_in_bf16() {
+    attention_twins(2e-2, true);
+}
+
+fn attention_twins(relative: f32, may_round: bool) {
+    twins(40, relative, |maker, device| {
         let (queries, keys) = (maker.between(1, 130), maker.pick(&[1, 5, 16, 31, 256, 257, 600]));
         let (heads, width) = (maker.between(1, 3), maker.pick(&[4, 12, 16, 20, 64, 128, 200]));
         let q = maker.tensor(device, [queries, heads * width]);
@@ -112,6 +130,7 @@ fn attention() {
             scale: 1.0 / (width as f32).sqrt(),
             relative_bias: with_relative.then_some(&relative),
             key_bias: with_key.then_some(&key),
+            may_round,
         };
         let case = format!(
             "{queries} × {keys}, {heads} × {width}, bias {with_relative}, {masked} masked {with_key}"
@@ -160,16 +179,22 @@ fn convolutions() {
 
 #[test]
 fn a_convolution_wider_than_one_pass() {
-    twins(1, 6e-5, |maker, device| {
-        let weight = maker.weight(DType::BF16, [18, 700, 3, 3, 3], 0.1);
-        let clip = maker.tensor(device, [2, 5, 7, 700]);
-        let residual = maker.tensor(device, [2, 5, 7, 18]);
-        let conv = Conv3d::new(device, &weight, None, [1, 1, 1], Padding::causal(2, 1))?;
-        Ok((
-            "700 channels".into(),
-            clip.conv3d(&conv, None, Epilogue::Residual(&residual))?,
-        ))
-    });
+    for convolutions in [Convolutions::Direct, Convolutions::Winograd] {
+        let options = CpuOptions {
+            convolutions,
+            ..CpuOptions::default()
+        };
+        twins_with(options, 1, 6e-5, |maker, device| {
+            let weight = maker.weight(DType::BF16, [18, 700, 3, 3, 3], 0.1);
+            let clip = maker.tensor(device, [2, 5, 7, 700]);
+            let residual = maker.tensor(device, [2, 5, 7, 18]);
+            let conv = Conv3d::new(device, &weight, None, [1, 1, 1], Padding::causal(2, 1))?;
+            Ok((
+                format!("700 channels, {convolutions:?}"),
+                clip.conv3d(&conv, None, Epilogue::Residual(&residual))?,
+            ))
+        });
+    }
 }
 
 #[test]
@@ -419,16 +444,19 @@ fn nothing_stays_nothing() {
 /// Makes `cases` cases twice over, on the naive device and on every fast one this machine has, from the same seeds; results may differ
 /// by `relative` of the largest expected number.
 fn twins(cases: u64, relative: f32, make: impl Fn(&mut Maker, &Device) -> Result<(String, Tensor)>) {
+    twins_with(CpuOptions::default(), cases, relative, make);
+}
+
+/// The same with these options beside the kernels.
+fn twins_with(
+    options: CpuOptions,
+    cases: u64,
+    relative: f32,
+    make: impl Fn(&mut Maker, &Device) -> Result<(String, Tensor)>,
+) {
     let cases = std::env::var("KINORA_TWIN_CASES").map_or(cases, |n| n.parse().expect("a number of cases"));
-    for kernels in [Kernels::Portable, Kernels::Avx2] {
-        if !kernels.available() {
-            eprintln!("skipped: this machine does not run the {kernels:?} kernels");
-            continue;
-        }
-        let fast = Device::cpu_with(CpuOptions {
-            kernels,
-            ..CpuOptions::default()
-        });
+    for kernels in Kernels::all_available().skip(1) {
+        let fast = Device::cpu_with(CpuOptions { kernels, ..options });
         for seed in 0..cases {
             let (case, expected) = make(&mut Maker::new(seed), &Device::naive()).expect("sound operands");
             let (_, got) = make(&mut Maker::new(seed), &fast).expect("sound operands");

@@ -163,6 +163,7 @@ impl Block {
             scale,
             relative_bias: None,
             key_bias: None,
+            may_round: false,
         }
         .run()?
         .linear(&self.out, Epilogue::Residual(x))?;

@@ -22,23 +22,33 @@ use kinora_tensor::Shape;
 use kinora_tensor::Tensor;
 use kinora_tensor::TensorError;
 use kinora_tensor::Weight;
+use kinora_tensor::cpu::Kernels;
 use kinora_tensor::device::Prepared;
 use kinora_tensor::tensor::Buffer;
 
 /// A back end to check checkpoints with.
 #[derive(Default)]
 pub(crate) struct Inspector {
-    /// Bytes of matrices as they are stored that are to be kept in 8 bits.
+    /// Bytes of matrices as they are stored that are to be kept rounded.
     replaced: AtomicU64,
     /// Bytes of them then.
-    int8: AtomicU64,
+    rounded: AtomicU64,
 }
 
 impl Inspector {
     /// What weights that take so many bytes as they are stored take in memory, given what was built so far.
     pub(crate) fn in_memory(&self, stored: u64) -> u64 {
-        let [replaced, int8] = [&self.replaced, &self.int8].map(|bytes| bytes.load(Ordering::Relaxed));
-        stored.saturating_sub(replaced) + int8
+        let [replaced, rounded] = [&self.replaced, &self.rounded].map(|bytes| bytes.load(Ordering::Relaxed));
+        stored.saturating_sub(replaced) + rounded
+    }
+
+    fn rounds(&self, weight: &Weight, bytes_each: usize) -> Result<Prepared> {
+        let elements = weight.shape().elements();
+        let stored = weight.dtype().bytes(elements).unwrap_or(0);
+        self.replaced.fetch_add(stored as u64, Ordering::Relaxed);
+        self.rounded
+            .fetch_add((bytes_each * elements) as u64, Ordering::Relaxed);
+        nothing()
     }
 }
 
@@ -66,12 +76,15 @@ impl Backend for Inspector {
         nothing()
     }
 
-    fn prepare_linear_int8(&self, weight: &Weight) -> Result<Prepared> {
-        let elements = weight.shape().elements();
-        let stored = weight.dtype().bytes(elements).unwrap_or(0);
-        self.replaced.fetch_add(stored as u64, Ordering::Relaxed);
-        self.int8.fetch_add(elements as u64, Ordering::Relaxed);
+    fn prepare_linear_bf16(&self, weight: &Weight) -> Result<Prepared> {
+        if Kernels::best().multiply_pairs() {
+            return self.rounds(weight, 2);
+        }
         nothing()
+    }
+
+    fn prepare_linear_int8(&self, weight: &Weight) -> Result<Prepared> {
+        self.rounds(weight, 1)
     }
 
     fn prepare_conv3d(&self, _weight: &Weight, _geometry: &Geometry) -> Result<Prepared> {

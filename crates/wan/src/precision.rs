@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | residual stream, norms, modulation, softmax | as stored | `f32` | `f32` |
 //! | matrix products, convolutions | as stored (`f32`, `bf16`, `f16`), widened inside the panel | `f32` | `bf16` on GPUs, `f32` in the oracle |
+//! | the same in a transformer's blocks, with [`Quantization::Bf16`] on a CPU that has instructions for it | rounded to `bf16` | activations rounded to `bf16`, sums in `f32` | `bf16` on GPUs |
 //! | the same in a transformer's blocks, with [`Quantization::Int8`] | rounded to 8 bits, a scale for each output | activations rounded to 8 bits, a scale for each token; sums exact in `i32`, the result in `f32` | – |
 //! | timestep sinusoid | – | `f32`, as the oracle; the original works in `f64`, which moves an angle by at most 6e-5 | `f32` |
 //! | rotary tables | – | angles in `f64`, tables in `f32` | `f64`, then `f32` |
@@ -22,7 +23,10 @@ pub enum Quantization {
     /// As they are stored: exact.
     #[default]
     None,
-    /// In 8 bits, with bounded loss: see [`kinora_tensor::Linear::int8`].
+    /// In bf16 where the CPU has instructions for it, with bounded loss: see [`kinora_tensor::Linear::bf16`]. So are the products of the
+    /// blocks' attentions.
+    Bf16,
+    /// In 8 bits, with bounded loss: see [`kinora_tensor::Linear::int8`]. The products of the attentions are as with [`Self::Bf16`].
     Int8,
 }
 

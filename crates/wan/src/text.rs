@@ -147,6 +147,7 @@ impl SelfAttention {
             scale: 1.0,
             relative_bias: Some(&bias),
             key_bias: None,
+            may_round: false,
         };
         attention.run()?.linear(&self.o, Epilogue::Residual(residual))
     }

@@ -66,6 +66,11 @@ impl Weights {
         Self { quantization, ..self }
     }
 
+    /// What the matrices of blocks are in.
+    pub(crate) fn quantization(&self) -> Quantization {
+        self.quantization
+    }
+
     /// The level `name` below this one.
     pub fn at(&self, name: &str) -> Self {
         Self {
@@ -93,6 +98,7 @@ impl Weights {
     pub(crate) fn block_linear(&self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
         let prepare = match self.quantization {
             Quantization::None => Linear::new,
+            Quantization::Bf16 => Linear::bf16,
             Quantization::Int8 => Linear::int8,
         };
         let weight = self.weight(&format!("{name}.weight"), [outputs, inputs])?;

@@ -419,7 +419,7 @@ fn refusals_name_key_value_source_and_what_is_taken() {
     check(
         None,
         &[("KINORA_ENGINE__QUANTIZATION", "int4")],
-        "engine.quantization = \"int4\" in the environment variable KINORA_ENGINE__QUANTIZATION: takes \"none\" or \"int8\"",
+        "engine.quantization = \"int4\" in the environment variable KINORA_ENGINE__QUANTIZATION: takes \"none\", \"bf16\" or \"int8\"",
     );
     check(
         None,

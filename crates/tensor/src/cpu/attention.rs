@@ -1,5 +1,6 @@
 //! Attention over slices: `q` `[Lq, N·d]`, `k` and `v` `[Lk, N·d]`, heads side by side in a row.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -9,10 +10,13 @@ use crate::cpu::math;
 use crate::cpu::scratch::Output;
 use crate::cpu::scratch::Scratch;
 use crate::cpu::simd::Line;
+use crate::cpu::simd::Numbers;
+use crate::cpu::simd::Pairs;
 use crate::cpu::simd::Place;
 use crate::cpu::simd::SQUARE;
 use crate::cpu::simd::Segment;
 use crate::cpu::simd::Simd;
+use crate::cpu::simd::Singles;
 use crate::cpu::simd::Square;
 use crate::cpu::simd::TILE_COLUMNS;
 use crate::cpu::simd::TILE_ROWS;
@@ -45,6 +49,7 @@ pub(super) struct Operands<'a> {
     pub(super) heads: usize,
     /// `d`.
     pub(super) width: usize,
+    may_round: bool,
 }
 
 impl<'a> Operands<'a> {
@@ -61,6 +66,7 @@ impl<'a> Operands<'a> {
             keys,
             heads: attention.heads,
             width,
+            may_round: attention.may_round,
         }
     }
 
@@ -106,12 +112,21 @@ fn score(o: &Operands<'_>, head: usize, i: usize, j: usize, q: &[f32]) -> f64 {
 /// keys: scores by tiles, softmax with a running maximum, weighted values by tiles. Scores live in scratch memory of one block by one
 /// block. Exponentials are to the base of two, its logarithm folded into the scale.
 pub(super) fn fast(kernels: Kernels, o: &Operands<'_>, out: &mut [f32]) {
-    let keys_padded = o.keys.next_multiple_of(TILE_COLUMNS);
-    let groups = o.width.div_ceil(TILE_COLUMNS);
-    let head_lines = keys_padded / TILE_COLUMNS * o.width + groups * keys_padded;
     if out.is_empty() {
         return;
     }
+    if o.may_round && kernels.multiply_pairs() && o.width.is_multiple_of(Pairs::PER_PLACE) {
+        attend::<Pairs>(kernels, o, out);
+    } else {
+        attend::<Singles>(kernels, o, out);
+    }
+}
+
+fn attend<N: Numbers>(kernels: Kernels, o: &Operands<'_>, out: &mut [f32]) {
+    let keys_padded = o.keys.next_multiple_of(TILE_COLUMNS);
+    let groups = o.width.div_ceil(TILE_COLUMNS);
+    let key_lines = keys_padded / TILE_COLUMNS * o.width / N::PER_PLACE;
+    let head_lines = key_lines + groups * keys_padded / N::PER_PLACE;
     let heads_at_once = (PACKED_LINES_MAX / head_lines).clamp(1, o.heads);
     let mut packed = Scratch::lend(heads_at_once * head_lines);
     let out = Output::new(out, o.heads * o.width);
@@ -122,8 +137,9 @@ pub(super) fn fast(kernels: Kernels, o: &Operands<'_>, out: &mut [f32]) {
             .par_chunks_exact_mut(head_lines)
             .enumerate()
             .for_each(|(head, lines)| {
-                let (keys, values) = lines.split_at_mut(keys_padded / TILE_COLUMNS * o.width);
+                let (keys, values) = lines.split_at_mut(key_lines);
                 kernels.run(Pack {
+                    numbers: PhantomData::<N>,
                     o,
                     head: first + head,
                     keys,
@@ -134,10 +150,10 @@ pub(super) fn fast(kernels: Kernels, o: &Operands<'_>, out: &mut [f32]) {
         let blocks = o.queries.div_ceil(QUERY_BLOCK);
         (0..heads * blocks).into_par_iter().for_each(|task| {
             let (head, block) = (task / blocks, task % blocks);
-            let (keys, values) = packed[head * head_lines..(head + 1) * head_lines]
-                .split_at(keys_padded / TILE_COLUMNS * o.width);
+            let (keys, values) = packed[head * head_lines..(head + 1) * head_lines].split_at(key_lines);
             let queries = block * QUERY_BLOCK..o.queries.min((block + 1) * QUERY_BLOCK);
             kernels.run(Block {
+                numbers: PhantomData::<N>,
                 o,
                 head: first + head,
                 queries,
@@ -151,11 +167,12 @@ pub(super) fn fast(kernels: Kernels, o: &Operands<'_>, out: &mut [f32]) {
 }
 
 /// A block of queries of one head: what one task computes.
-struct Block<'a> {
+struct Block<'a, N> {
+    numbers: PhantomData<N>,
     o: &'a Operands<'a>,
     head: usize,
     queries: Range<usize>,
-    /// `[keys / 16][d]` lines of 16 keys.
+    /// `[keys / 16][d]` lines of 16 keys; `d`, and the keys of the values, in places of [`Numbers`].
     keys: &'a [Line],
     /// `[d / 16][keys]` lines of 16 columns.
     values: &'a [Line],
@@ -174,16 +191,17 @@ struct Desk<'a> {
     decay: [f32; QUERY_BLOCK],
 }
 
-impl Work for Block<'_> {
+impl<N: Numbers> Work for Block<'_, N> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         let groups = self.o.width.div_ceil(TILE_COLUMNS);
+        let query_lines = (self.o.width / N::PER_PLACE).div_ceil(TILE_COLUMNS);
         let block = (BLOCK_NUMBERS / (groups * TILE_COLUMNS))
             .next_multiple_of(TILE_COLUMNS)
             .clamp(32, KEY_BLOCK_MAX);
         let row_lines = block / TILE_COLUMNS;
-        let mut scratch = Scratch::lend(QUERY_BLOCK * (2 * groups + row_lines));
-        let (queries, rest) = scratch.lines().split_at_mut(QUERY_BLOCK * groups);
+        let mut scratch = Scratch::lend(QUERY_BLOCK * (query_lines + groups + row_lines));
+        let (queries, rest) = scratch.lines().split_at_mut(QUERY_BLOCK * query_lines);
         let (sums, rest) = rest.split_at_mut(QUERY_BLOCK * groups);
         sums.fill(Line::default());
         let mut desk = Desk {
@@ -194,11 +212,11 @@ impl Work for Block<'_> {
             totals: [0.0; QUERY_BLOCK],
             decay: [0.0; QUERY_BLOCK],
         };
-        self.scale_queries(&mut desk, groups);
+        self.scale_queries(&mut desk, query_lines);
         let mut first = 0;
         while first < self.keys_padded {
             let keys = first..self.keys_padded.min(first + block);
-            self.score::<S>(&mut desk, keys.clone(), groups, row_lines);
+            self.score::<S>(&mut desk, keys.clone(), query_lines, row_lines);
             self.soften::<S>(&mut desk, keys.clone(), row_lines);
             self.weigh::<S>(&mut desk, keys, groups, row_lines);
             first += block;
@@ -207,38 +225,41 @@ impl Work for Block<'_> {
     }
 }
 
-impl Block<'_> {
+impl<N: Numbers> Block<'_, N> {
     /// Queries times scale, in base two; rows beyond the last stay as they are, their sums are not stored.
     #[inline(always)]
-    fn scale_queries(&self, desk: &mut Desk<'_>, groups: usize) {
+    fn scale_queries(&self, desk: &mut Desk<'_>, query_lines: usize) {
         let scale = self.o.scale * std::f32::consts::LOG2_E;
         for (i, query) in self.queries.clone().enumerate() {
             let row = &self.o.q[self.o.span(query, self.head)];
-            for (line, chunk) in desk.queries[i * groups..(i + 1) * groups]
+            for (line, chunk) in desk.queries[i * query_lines..(i + 1) * query_lines]
                 .iter_mut()
-                .zip(row.chunks(TILE_COLUMNS))
+                .zip(row.chunks(TILE_COLUMNS * N::PER_PLACE))
             {
-                for (to, from) in line.0.iter_mut().zip(chunk) {
-                    *to = from * scale;
+                for (to, from) in line.0.iter_mut().zip(chunk.chunks_exact(N::PER_PLACE)) {
+                    *to = N::join(from[0] * scale, from[N::PER_PLACE - 1] * scale);
                 }
             }
         }
-        for line in &mut desk.queries[self.queries.len() * groups..] {
+        for line in &mut desk.queries[self.queries.len() * query_lines..] {
             *line = Line::default();
         }
     }
 
     /// Scores of the block's queries and `keys`.
     #[inline(always)]
-    fn score<S: Simd>(&self, desk: &mut Desk<'_>, keys: Range<usize>, groups: usize, row_lines: usize) {
-        let width = self.o.width;
-        for (at, panel) in (keys.start / TILE_COLUMNS..keys.end / TILE_COLUMNS).enumerate() {
-            let panel = &self.keys[panel * width..(panel + 1) * width];
+    fn score<S: Simd>(&self, desk: &mut Desk<'_>, keys: Range<usize>, query_lines: usize, row_lines: usize) {
+        let width = self.o.width / N::PER_PLACE;
+        let (first, count) = (keys.start / TILE_COLUMNS, keys.len() / TILE_COLUMNS);
+        let mut at = 0;
+        while at < count {
+            let panels = if S::HAS_TWO && at + 2 <= count { 2 } else { 1 };
+            let panel = &self.keys[(first + at) * width..][..panels * width];
             let mut row = 0;
             while row < self.queries.len() {
                 let mut rows = [panel.as_ptr().cast(); TILE_ROWS];
                 for (i, pointer) in rows.iter_mut().enumerate() {
-                    *pointer = desk.queries[(row + i) * groups..(row + i + 1) * groups]
+                    *pointer = desk.queries[(row + i) * query_lines..(row + i + 1) * query_lines]
                         .as_ptr()
                         .cast::<f32>();
                 }
@@ -251,11 +272,18 @@ impl Block<'_> {
                     rows,
                     panel: panel.as_ptr(),
                 };
-                // SAFETY: a row of queries has at least `width` numbers in its lines, the panel `width` lines; the desk has whole
+                // SAFETY: a row of queries has at least `width` numbers in its lines, a panel `width` lines; the desk has whole
                 // tiles of rows, and is ours.
-                unsafe { S::tile(&[segment], width, place, None) };
+                unsafe {
+                    if panels == 2 {
+                        S::tile_two::<N>(&[segment], width, width, place, None);
+                    } else {
+                        S::tile::<N>(&[segment], width, place, None);
+                    }
+                }
                 row += TILE_ROWS;
             }
+            at += panels;
         }
     }
 
@@ -283,6 +311,9 @@ impl Block<'_> {
                     *score = math::exp2::<S>(*score - base);
                     *total += *score;
                 }
+            }
+            if N::PER_PLACE == 2 {
+                join_neighbours(scores);
             }
             let decay = math::exp2::<S>(desk.highest[i] - base);
             let mut sum = 0.0;
@@ -321,8 +352,12 @@ impl Block<'_> {
     /// Sums of values so far, scaled by the decay, plus the weighted values of `keys`.
     #[inline(always)]
     fn weigh<S: Simd>(&self, desk: &mut Desk<'_>, keys: Range<usize>, groups: usize, row_lines: usize) {
-        for group in 0..groups {
-            let panel = &self.values[group * self.keys_padded..][keys.clone()];
+        let (stride, depth) = (self.keys_padded / N::PER_PLACE, keys.len() / N::PER_PLACE);
+        let mut group = 0;
+        while group < groups {
+            let panels = if S::HAS_TWO && group + 2 <= groups { 2 } else { 1 };
+            let panel = &self.values[group * stride + keys.start / N::PER_PLACE..];
+            let panel = &panel[..(panels - 1) * stride + depth];
             let mut row = 0;
             while row < self.queries.len() {
                 let mut rows = [panel.as_ptr().cast(); TILE_ROWS];
@@ -341,11 +376,18 @@ impl Block<'_> {
                     rows,
                     panel: panel.as_ptr(),
                 };
-                // SAFETY: a row of scores has a number for every key of the block, the panel a line for each; the desk has whole
+                // SAFETY: a row of scores has a number for every key of the block, a panel a line for each; the desk has whole
                 // tiles of rows, and is ours.
-                unsafe { S::tile(&[segment], keys.len(), place, decay) };
+                unsafe {
+                    if panels == 2 {
+                        S::tile_two::<N>(&[segment], depth, stride, place, decay);
+                    } else {
+                        S::tile::<N>(&[segment], depth, place, decay);
+                    }
+                }
                 row += TILE_ROWS;
             }
+            group += panels;
         }
     }
 
@@ -365,8 +407,21 @@ impl Block<'_> {
     }
 }
 
+/// Weights to [`Pairs`], in the first half of the lines they are in.
+#[inline(always)]
+fn join_neighbours(weights: &mut [Line]) {
+    const HALF: usize = TILE_COLUMNS / 2;
+    for i in 0..weights.len() {
+        let (line, half) = (weights[i], i % 2 * HALF);
+        for (j, to) in weights[i / 2].0[half..half + HALF].iter_mut().enumerate() {
+            *to = Pairs::join(line.0[2 * j], line.0[2 * j + 1]);
+        }
+    }
+}
+
 /// Keys and values of one head into panels.
-struct Pack<'a> {
+struct Pack<'a, N> {
+    numbers: PhantomData<N>,
     o: &'a Operands<'a>,
     head: usize,
     keys: &'a mut [Line],
@@ -374,30 +429,31 @@ struct Pack<'a> {
     keys_padded: usize,
 }
 
-impl Work for Pack<'_> {
+impl<N: Numbers> Work for Pack<'_, N> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         let Self {
+            numbers: _,
             o,
             head,
             keys,
             values,
             keys_padded,
         } = self;
-        for (panel, lines) in keys.chunks_exact_mut(o.width).enumerate() {
-            pack_keys::<S>(o, head, panel * TILE_COLUMNS, lines);
+        for (panel, lines) in keys.chunks_exact_mut(o.width / N::PER_PLACE).enumerate() {
+            pack_keys::<S, N>(o, head, panel * TILE_COLUMNS, lines);
         }
-        for (group, lines) in values.chunks_exact_mut(keys_padded).enumerate() {
-            pack_values(o, head, group * TILE_COLUMNS, lines);
+        for (group, lines) in values.chunks_exact_mut(keys_padded / N::PER_PLACE).enumerate() {
+            pack_values::<N>(o, head, group * TILE_COLUMNS, lines);
         }
     }
 }
 
 /// Sixteen keys from `first` on, turned over: `lines[column][key - first]`; zeros beyond the last key.
 #[inline(always)]
-fn pack_keys<S: Simd>(o: &Operands<'_>, head: usize, first: usize, lines: &mut [Line]) {
+fn pack_keys<S: Simd, N: Numbers>(o: &Operands<'_>, head: usize, first: usize, lines: &mut [Line]) {
     let whole = if first + TILE_COLUMNS <= o.keys {
-        o.width / SQUARE * SQUARE
+        o.width / N::PER_PLACE / SQUARE * SQUARE
     } else {
         0
     };
@@ -405,8 +461,11 @@ fn pack_keys<S: Simd>(o: &Operands<'_>, head: usize, first: usize, lines: &mut [
         for half in [0, SQUARE] {
             let mut square = Square::default();
             for (key, row) in square.iter_mut().enumerate() {
-                let start = o.span(first + half + key, head).start + column;
-                row.copy_from_slice(&o.k[start..start + SQUARE]);
+                let start = o.span(first + half + key, head).start + column * N::PER_PLACE;
+                let from = o.k[start..start + SQUARE * N::PER_PLACE].chunks_exact(N::PER_PLACE);
+                for (to, from) in row.iter_mut().zip(from) {
+                    *to = N::join(from[0], from[N::PER_PLACE - 1]);
+                }
             }
             S::transpose(&mut square);
             for (line, row) in lines[column..column + SQUARE].iter_mut().zip(&square) {
@@ -417,20 +476,30 @@ fn pack_keys<S: Simd>(o: &Operands<'_>, head: usize, first: usize, lines: &mut [
     for (column, line) in lines.iter_mut().enumerate().skip(whole) {
         *line = Line::default();
         for key in first..o.keys.min(first + TILE_COLUMNS) {
-            line.0[key - first] = o.k[o.span(key, head).start + column];
+            let from = &o.k[o.span(key, head)][column * N::PER_PLACE..];
+            line.0[key - first] = N::join(from[0], from[N::PER_PLACE - 1]);
         }
     }
 }
 
 /// Sixteen columns of all values from `first` on: `lines[key][column - first]`; zeros beyond the last column and key.
 #[inline(always)]
-fn pack_values(o: &Operands<'_>, head: usize, first: usize, lines: &mut [Line]) {
+fn pack_values<N: Numbers>(o: &Operands<'_>, head: usize, first: usize, lines: &mut [Line]) {
     let count = TILE_COLUMNS.min(o.width - first);
-    for (key, line) in lines.iter_mut().enumerate() {
-        *line = Line::default();
+    const ZEROS: [f32; TILE_COLUMNS] = [0.0; TILE_COLUMNS];
+    let value = |key| {
         if key < o.keys {
-            let start = o.span(key, head).start + first;
-            line.0[..count].copy_from_slice(&o.v[start..start + count]);
+            &o.v[o.span(key, head)][first..first + count]
+        } else {
+            &ZEROS[..count]
+        }
+    };
+    for (place, line) in lines.iter_mut().enumerate() {
+        *line = Line::default();
+        let key = place * N::PER_PLACE;
+        let (one, other) = (value(key), value(key + N::PER_PLACE - 1));
+        for ((to, one), other) in line.0.iter_mut().zip(one).zip(other) {
+            *to = N::join(*one, *other);
         }
     }
 }

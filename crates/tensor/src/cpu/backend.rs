@@ -5,6 +5,8 @@ use std::sync::Arc;
 use crate::cpu::Cpu;
 use crate::cpu::Kernels;
 use crate::cpu::attention;
+use crate::cpu::bf16;
+use crate::cpu::bf16::Rounded;
 use crate::cpu::conv3d;
 use crate::cpu::conv3d::ConvWeight;
 use crate::cpu::conv3d::Packed;
@@ -40,6 +42,8 @@ use crate::weight::Weight;
 enum LinearWeight {
     /// In `f32`, widened from what is stored.
     Stored(Weight),
+    /// In bf16.
+    Rounded(Rounded),
     /// In 8 bits.
     Quantized(Quantized),
 }
@@ -50,6 +54,7 @@ impl Backend for Cpu {
             Kernels::Naive => "cpu (naive)".into(),
             Kernels::Portable => "cpu (portable)".into(),
             Kernels::Avx2 => "cpu (avx2)".into(),
+            Kernels::Avx512 => "cpu (avx512)".into(),
         }
     }
 
@@ -63,6 +68,14 @@ impl Backend for Cpu {
 
     fn prepare_linear(&self, weight: &Weight) -> Result<Prepared> {
         Ok(Arc::new(LinearWeight::Stored(weight.clone())))
+    }
+
+    fn prepare_linear_bf16(&self, weight: &Weight) -> Result<Prepared> {
+        Ok(Arc::new(if self.kernels.multiply_pairs() {
+            LinearWeight::Rounded(Rounded::new(weight)?)
+        } else {
+            LinearWeight::Stored(weight.clone())
+        }))
     }
 
     fn prepare_linear_int8(&self, weight: &Weight) -> Result<Prepared> {
@@ -89,6 +102,7 @@ impl Backend for Cpu {
         Ok(self.make(x.device(), shape, |out| match (weight, self.kernels) {
             (LinearWeight::Stored(weight), Kernels::Naive) => gemm::naive(x_host, weight, &finish, out),
             (LinearWeight::Stored(weight), kernels) => gemm::fast(kernels, x_host, weight, &finish, out),
+            (LinearWeight::Rounded(weight), kernels) => bf16::fast(kernels, x_host, weight, &finish, out),
             (LinearWeight::Quantized(weight), Kernels::Naive) => {
                 int8::naive(x_host, weight, &finish, out);
             }

@@ -22,6 +22,7 @@ use crate::cpu::scratch::Scratch;
 use crate::cpu::simd::Line;
 use crate::cpu::simd::Segment;
 use crate::cpu::simd::Simd;
+use crate::cpu::simd::Singles;
 use crate::cpu::simd::TILE_COLUMNS;
 use crate::cpu::simd::TILE_ROWS;
 use crate::cpu::simd::Work;
@@ -309,7 +310,7 @@ impl<P: StoredLine> Work for Group<'_, P> {
                 // outputs; the instructions are those of `Kernels::run`.
                 unsafe {
                     conv.out
-                        .tile::<S>((&segments, inputs), rows, columns, part, conv.finish)
+                        .tile::<S, Singles>((&segments, inputs), rows, columns, part, conv.finish)
                 };
                 pixel += TILE_ROWS;
             }

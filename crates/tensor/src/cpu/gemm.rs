@@ -4,6 +4,8 @@
 //! outputs, widening 16-bit weights on the way, and runs six rows of `x` at a time over all panels. The panels stay in the second
 //! level of cache, the six rows in the first. `x` is read where it is: six rows are few enough to need no packing.
 
+use std::marker::PhantomData;
+
 use rayon::prelude::*;
 
 use crate::blocks::Blocks;
@@ -16,9 +18,11 @@ use crate::cpu::scratch::Output;
 use crate::cpu::scratch::Part;
 use crate::cpu::scratch::Scratch;
 use crate::cpu::simd::Line;
+use crate::cpu::simd::Numbers;
 use crate::cpu::simd::SQUARE;
 use crate::cpu::simd::Segment;
 use crate::cpu::simd::Simd;
+use crate::cpu::simd::Singles;
 use crate::cpu::simd::Square;
 use crate::cpu::simd::TILE_COLUMNS;
 use crate::cpu::simd::TILE_ROWS;
@@ -34,7 +38,7 @@ const DEPTH_MAX: usize = 1024;
 const PANEL_LINES: usize = 4096;
 
 /// Up to this many rows, packing costs more than it saves: each weight is read once and used for every row.
-const FEW_ROWS: usize = 4;
+pub(super) const FEW_ROWS: usize = 4;
 
 /// The definition. `x` `[L, K]`, `weight` `[N, K]`, `out` `[L, N]`.
 pub(super) fn naive(x: &[f32], weight: &Weight, finish: &Finish<'_>, out: &mut [f32]) {
@@ -60,24 +64,26 @@ pub(super) fn fast(kernels: Kernels, x: &[f32], weight: &Weight, finish: &Finish
     if inputs == 0 || out.is_empty() {
         return naive(x, weight, finish, out);
     }
+    let (extents, out) = ([outputs, inputs], (0, out));
     match weight.view() {
-        WeightView::F32(w) => fast_stored(kernels, x, w, inputs, outputs, finish, out),
-        WeightView::BF16(w) => fast_stored(kernels, x, w, inputs, outputs, finish, out),
-        WeightView::F16(w) => fast_stored(kernels, x, w, inputs, outputs, finish, out),
-        WeightView::Blocks(w) => fast_stored(kernels, x, w, inputs, outputs, finish, out),
+        WeightView::F32(w) => multiply::<_, Singles>(kernels, x, w, extents, finish, out),
+        WeightView::BF16(w) => multiply::<_, Singles>(kernels, x, w, extents, finish, out),
+        WeightView::F16(w) => multiply::<_, Singles>(kernels, x, w, extents, finish, out),
+        WeightView::Blocks(w) => multiply::<_, Singles>(kernels, x, w, extents, finish, out),
     }
 }
 
-fn fast_stored<W: Rows>(
+/// The product of `x` `[L, K]` and a weight `[N, K]` whose numbers, like those of `x`, are such; they make the
+/// rows of `out` from `first` on.
+pub(super) fn multiply<W: Rows, N: Numbers>(
     kernels: Kernels,
     x: &[f32],
     weight: W,
-    inputs: usize,
-    outputs: usize,
+    [outputs, inputs]: [usize; 2],
     finish: &Finish<'_>,
-    out: &mut [f32],
+    (first, out): (usize, &mut [f32]),
 ) {
-    let rows = out.len() / outputs;
+    let rows = x.len() / inputs;
     let out = Output::new(out, outputs);
     let product = Product {
         x,
@@ -85,6 +91,8 @@ fn fast_stored<W: Rows>(
         inputs,
         finish,
         out: &out,
+        first,
+        numbers: PhantomData::<N>,
     };
     if rows <= FEW_ROWS {
         let block = 64;
@@ -119,23 +127,25 @@ fn fast_stored<W: Rows>(
     });
 }
 
-struct Product<'a, W> {
+struct Product<'a, W, N> {
     x: &'a [f32],
     weight: W,
     inputs: usize,
     finish: &'a Finish<'a>,
     out: &'a Output<'a>,
+    first: usize,
+    numbers: PhantomData<N>,
 }
 
 /// Some rows of some outputs: what one task computes.
-struct Block<'a, W> {
-    product: &'a Product<'a, W>,
+struct Block<'a, W, N> {
+    product: &'a Product<'a, W, N>,
     rows: std::ops::Range<usize>,
     columns: std::ops::Range<usize>,
     depth_max: usize,
 }
 
-impl<W: Rows> Work for Block<'_, W> {
+impl<W: Rows, N: Numbers> Work for Block<'_, W, N> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         let Self {
@@ -165,23 +175,31 @@ impl<W: Rows> Work for Block<'_, W> {
                 for (i, pointer) in pointers.iter_mut().enumerate() {
                     *pointer = p.x[(row + i.min(count - 1)) * p.inputs + start..][..depth].as_ptr();
                 }
-                for (i, panel) in lines.chunks_exact(depth).take(panels).enumerate() {
-                    let column = columns.start + i * TILE_COLUMNS;
+                let mut column = columns.start;
+                while column < columns.end {
                     let width = TILE_COLUMNS.min(columns.end - column);
                     let segment = Segment {
                         rows: pointers,
-                        panel: panel.as_ptr(),
+                        panel: lines[(column - columns.start) / TILE_COLUMNS * depth..][..depth].as_ptr(),
                     };
                     for i in 0..count {
-                        S::fetch(p.out.place(row + i, column));
+                        S::fetch(p.out.place(p.first + row + i, column));
                     }
-                    let (rows, columns) = ((row, count), (column, width));
-                    // SAFETY: rows and panel were sliced to `depth`; tasks differ in rows or columns; the instructions are those
+                    let row = p.first + row;
+                    // SAFETY: rows and panels were sliced to `depth`; tasks differ in rows or columns; the instructions are those
                     // of `Kernels::run`.
                     unsafe {
-                        p.out
-                            .tile::<S>((&[segment], depth), rows, columns, part, p.finish)
-                    };
+                        if S::HAS_TWO && count == TILE_ROWS && column + 2 * TILE_COLUMNS <= columns.end {
+                            let product = (&[segment][..], depth, depth);
+                            p.out.tile_two::<S, N>(product, (row, column), part, p.finish);
+                            column += 2 * TILE_COLUMNS;
+                        } else {
+                            let (rows, columns) = ((row, count), (column, width));
+                            p.out
+                                .tile::<S, N>((&[segment], depth), rows, columns, part, p.finish);
+                            column += TILE_COLUMNS;
+                        }
+                    }
                 }
             }
         }
@@ -189,7 +207,7 @@ impl<W: Rows> Work for Block<'_, W> {
 }
 
 /// A stored matrix, row by row.
-trait Rows: Copy + Sync {
+pub(super) trait Rows: Copy + Sync {
     /// Packs up to 16 rows of `inputs` weights, from `start` on: see [`pack`].
     fn pack<S: Simd>(self, rows: std::ops::Range<usize>, inputs: usize, start: usize, panel: &mut [Line]);
 
@@ -279,13 +297,13 @@ fn pack<S: Simd, W: Stored>(rows: &[W], inputs: usize, start: usize, panel: &mut
 }
 
 /// All of a few rows for some outputs: a dot product each, weights read once and in order.
-struct FewRows<'a, W> {
-    product: &'a Product<'a, W>,
+struct FewRows<'a, W, N> {
+    product: &'a Product<'a, W, N>,
     rows: usize,
     columns: std::ops::Range<usize>,
 }
 
-impl<W: Rows> Work for FewRows<'_, W> {
+impl<W: Rows, N: Numbers> Work for FewRows<'_, W, N> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         let p = self.product;
@@ -293,9 +311,9 @@ impl<W: Rows> Work for FewRows<'_, W> {
             for row in 0..self.rows {
                 let x = &p.x[row * p.inputs..(row + 1) * p.inputs];
                 // SAFETY: tasks differ in columns.
-                let out = unsafe { p.out.span(row, column, 1) };
+                let out = unsafe { p.out.span(p.first + row, column, 1) };
                 out[0] = p.weight.dot::<S>(column, x);
-                p.finish.apply::<S>(row, column, out);
+                p.finish.apply::<S>(p.first + row, column, out);
             }
         }
     }

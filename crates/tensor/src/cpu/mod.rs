@@ -10,6 +10,8 @@ mod gemm;
 
 mod int8;
 
+mod bf16;
+
 mod attention;
 
 mod conv3d;
@@ -51,6 +53,8 @@ pub enum Kernels {
     Portable,
     /// Fast kernels with AVX2 and FMA.
     Avx2,
+    /// The same with AVX-512: registers twice as wide.
+    Avx512,
 }
 
 /// Which ways of computing a convolution the fast kernels may take.
@@ -67,8 +71,7 @@ pub enum Convolutions {
 pub struct CpuOptions {
     /// Which kernels run. The default is [`Kernels::best`].
     pub kernels: Kernels,
-    /// How they compute convolutions. The default is [`Convolutions::Direct`]: kernels gain by the other way, whole decodings have not
-    /// been seen to yet.
+    /// How they compute convolutions. The default is [`Convolutions::Winograd`].
     pub convolutions: Convolutions,
     /// How many bytes of dropped tensors are kept for the next ones.
     pub kept_bytes_max: usize,
@@ -82,13 +85,18 @@ pub struct Cpu {
 }
 
 impl Kernels {
+    /// All kernels that this machine runs, slowest first.
+    pub fn all_available() -> impl DoubleEndedIterator<Item = Self> {
+        [Self::Naive, Self::Portable, Self::Avx2, Self::Avx512]
+            .into_iter()
+            .filter(|kernels| kernels.available())
+    }
+
     /// The fastest kernels that this machine runs.
     pub fn best() -> Self {
-        if Kernels::Avx2.available() {
-            Kernels::Avx2
-        } else {
-            Kernels::Portable
-        }
+        Self::all_available()
+            .next_back()
+            .expect("portable Rust runs everywhere")
     }
 
     /// Whether this machine can run these kernels.
@@ -101,8 +109,16 @@ impl Kernels {
                     && is_x86_feature_detected!("fma")
                     && is_x86_feature_detected!("f16c")
             }
+            #[cfg(target_arch = "x86_64")]
+            Kernels::Avx512 => {
+                Kernels::Avx2.available()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+            }
             #[cfg(not(target_arch = "x86_64"))]
-            Kernels::Avx2 => false,
+            Kernels::Avx2 | Kernels::Avx512 => false,
         }
     }
 }
@@ -111,7 +127,7 @@ impl Default for CpuOptions {
     fn default() -> Self {
         Self {
             kernels: Kernels::best(),
-            convolutions: Convolutions::Direct,
+            convolutions: Convolutions::Winograd,
             kept_bytes_max: 1 << 30,
         }
     }

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 
 use crate::cpu::epilogue::Finish;
 use crate::cpu::simd::Line;
+use crate::cpu::simd::Numbers;
 use crate::cpu::simd::Place;
 use crate::cpu::simd::Segment;
 use crate::cpu::simd::Simd;
@@ -102,7 +103,7 @@ impl<'a> Output<'a> {
     /// # Safety
     /// No one else has any of those numbers at this time; segments and depth are as [`Simd::tile`] asks for.
     #[inline(always)]
-    pub(super) unsafe fn tile<S: Simd>(
+    pub(super) unsafe fn tile<S: Simd, N: Numbers>(
         &self,
         (segments, depth): (&[Segment], usize),
         (row, rows): (usize, usize),
@@ -118,15 +119,9 @@ impl<'a> Output<'a> {
                 stride: self.width,
             };
             // SAFETY: the caller's promise, and the whole tile is within the result by the assertion.
-            unsafe { S::tile(segments, depth, place, decay) };
-            if part.last && finish.changes() {
-                for row in row..row + rows {
-                    // SAFETY: the caller's promise.
-                    let out = unsafe { self.span(row, column, TILE_COLUMNS) };
-                    // A known length is what makes the loops of the finish SIMD.
-                    let out = <&mut [f32; TILE_COLUMNS]>::try_from(out).expect("a span of that many columns");
-                    finish.apply::<S>(row, column, out);
-                }
+            unsafe {
+                S::tile::<N>(segments, depth, place, decay);
+                self.finish::<S>(row, column, part, finish);
             }
             return;
         }
@@ -136,7 +131,7 @@ impl<'a> Output<'a> {
             stride: TILE_COLUMNS,
         };
         // SAFETY: the caller's promise, and the tile is ours.
-        unsafe { S::tile(segments, depth, place, None) };
+        unsafe { S::tile::<N>(segments, depth, place, None) };
         for (i, line) in tile[..rows].iter().enumerate() {
             // SAFETY: the caller's promise.
             let out = unsafe { self.span(row + i, column, columns) };
@@ -146,6 +141,50 @@ impl<'a> Output<'a> {
             if part.last {
                 finish.apply::<S>(row + i, column, out);
             }
+        }
+    }
+
+    /// Computes two whole tiles, the second of the panels `stride` lines behind those of the first and to its right.
+    ///
+    /// # Safety
+    /// As [`Output::tile`], for both; and [`Simd::HAS_TWO`].
+    #[inline(always)]
+    pub(super) unsafe fn tile_two<S: Simd, N: Numbers>(
+        &self,
+        (segments, depth, stride): (&[Segment], usize, usize),
+        (row, column): (usize, usize),
+        part: Part,
+        finish: &Finish<'_>,
+    ) {
+        assert!((row + TILE_ROWS - 1) * self.width + column + 2 * TILE_COLUMNS <= self.len);
+        let place = Place {
+            start: self.place(row, column),
+            stride: self.width,
+        };
+        let decay = if part.first { None } else { Some(&[1.0; TILE_ROWS]) };
+        // SAFETY: the caller's promise, and both tiles are within the result by the assertion.
+        unsafe {
+            S::tile_two::<N>(segments, depth, stride, place, decay);
+            self.finish::<S>(row, column, part, finish);
+            self.finish::<S>(row, column + TILE_COLUMNS, part, finish);
+        }
+    }
+
+    /// Takes a whole tile through the finish, if it has its last part.
+    ///
+    /// # Safety
+    /// As [`Output::tile`].
+    #[inline(always)]
+    unsafe fn finish<S: Simd>(&self, row: usize, column: usize, part: Part, finish: &Finish<'_>) {
+        if !part.last || !finish.changes() {
+            return;
+        }
+        for row in row..row + TILE_ROWS {
+            // SAFETY: the caller's promise.
+            let out = unsafe { self.span(row, column, TILE_COLUMNS) };
+            // A known length is what makes the loops of the finish SIMD.
+            let out = <&mut [f32; TILE_COLUMNS]>::try_from(out).expect("a span of that many columns");
+            finish.apply::<S>(row, column, out);
         }
     }
 }

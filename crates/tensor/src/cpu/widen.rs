@@ -1,4 +1,4 @@
-//! Stored numbers to `f32`, without branches, so that packing loops become SIMD.
+//! Stored numbers to `f32` and back, without branches, so that packing loops become SIMD.
 
 use half::bf16;
 use half::f16;
@@ -36,9 +36,48 @@ impl Stored for f16 {
     }
 }
 
+/// Packed like numbers, two neighbours go where one would: see [`crate::cpu::simd::Pairs`].
+impl Stored for [bf16; 2] {
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        f32::from_bits(u32::from(self[0].to_bits()) | u32::from(self[1].to_bits()) << 16)
+    }
+}
+
+/// The nearest bf16, ties to even.
+#[inline(always)]
+pub(super) fn narrow(x: f32) -> bf16 {
+    let bits = x.to_bits();
+    let nearest = (bits.wrapping_add(0x7fff + (bits >> 16 & 1)) >> 16) as u16;
+    // Rounding could make an infinity of what is not a number, or carry it into the sign.
+    let quiet = (bits >> 16) as u16 | 0x40;
+    bf16::from_bits(if bits & 0x7fff_ffff > 0x7f80_0000 {
+        quiet
+    } else {
+        nearest
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_become_the_nearest_bf16() {
+        let spread = (0..=u32::MAX).step_by(4099);
+        let ties = [
+            0x3f80_8000,
+            0x3f81_8000,
+            0x7f7f_ffff,
+            0x7f80_0001,
+            0xffff_ffff,
+            0x8000_8000,
+        ];
+        for number in spread.chain(ties).map(f32::from_bits) {
+            let (got, expected) = (narrow(number), bf16::from_f32(number));
+            assert_eq!(got.to_bits(), expected.to_bits(), "{:#x}", number.to_bits());
+        }
+    }
 
     #[test]
     fn every_16_bit_number_is_widened_exactly() {

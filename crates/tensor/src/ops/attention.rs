@@ -24,6 +24,8 @@ pub struct Attention<'a> {
     /// `[Lk]`, added for every query: the logarithm of how often a key counts (equal keys folded into one), `−∞` to mask it.
     /// At least one key must stay.
     pub key_bias: Option<&'a Tensor>,
+    /// Whether `q`, `k`, `v` and the weights may be rounded to bf16, where the CPU has instructions for it. Sums are in `f32`.
+    pub may_round: bool,
 }
 
 impl Attention<'_> {

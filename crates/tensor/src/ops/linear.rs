@@ -55,6 +55,15 @@ impl Linear {
         })
     }
 
+    /// The same in bf16 where the CPU has instructions for it, with bounded loss, as the models' reference does it on GPUs: weights, and
+    /// rows of `x` when they come, are rounded, products summed in `f32`. A weight takes two bytes for each of its numbers; one that is
+    /// stored in bf16 stays where it is. Elsewhere it is [`Linear::new`].
+    pub fn bf16(device: &Device, weight: &Weight, bias: Option<&Weight>) -> Result<Self> {
+        Self::prepare(device, weight, bias, |weight| {
+            device.backend().prepare_linear_bf16(weight)
+        })
+    }
+
     /// The same in 8 bits, with bounded loss: each row of the weight, and each row of `x` when it comes, is rounded to 255 levels around
     /// 0, the largest magnitude of the row being the last. Products of levels are summed exactly. A weight takes a byte for each of its
     /// numbers, whatever it was stored as.

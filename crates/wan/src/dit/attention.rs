@@ -10,6 +10,7 @@ use kinora_tensor::Tensor;
 
 use super::embed::Context;
 use super::rope::Rope;
+use crate::precision::Quantization;
 use crate::weights::Weights;
 use crate::weights::WeightsError;
 
@@ -36,6 +37,7 @@ struct Projections {
     norm_q: Tensor,
     norm_k: Tensor,
     shape: AttentionShape,
+    may_round: bool,
 }
 
 impl Projections {
@@ -49,6 +51,7 @@ impl Projections {
             norm_q: w.vector("norm_q.weight", shape.width)?,
             norm_k: w.vector("norm_k.weight", shape.width)?,
             shape,
+            may_round: w.quantization() != Quantization::None,
         })
     }
 
@@ -68,6 +71,7 @@ impl Projections {
             scale,
             relative_bias: None,
             key_bias: keys.bias.as_ref(),
+            may_round: self.may_round,
         }
         .run()
     }

@@ -136,6 +136,7 @@ impl FrameAttention {
             scale,
             relative_bias: None,
             key_bias: None,
+            may_round: false,
         }
         .run()?
         .linear(&self.proj, Epilogue::Residual(&flat))?

@@ -113,7 +113,7 @@ fn the_shipped_checkpoint_makes_what_diffusers_makes_of_it() {
 #[test]
 fn bounded_loss_stays_near_the_exact_clip() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut make = [Quantization::None, Quantization::Int8].map(|quantization| {
+    let mut make = [Quantization::None, Quantization::Bf16, Quantization::Int8].map(|quantization| {
         let options = LoadOptions {
             quantization,
             ..LoadOptions::default()
@@ -144,7 +144,9 @@ fn bounded_loss_stays_near_the_exact_clip() {
     let cases = [
         (Quantization::None, Some(0.1), 7, 36.0, 0.95),
         (Quantization::None, Some(0.3), 11, 30.0, 0.9),
-        (Quantization::Int8, None, 0, 44.0, 0.99),
+        // Exact where the machine has no instructions for it.
+        (Quantization::Bf16, None, 0, 36.0, 0.98),
+        (Quantization::Int8, None, 0, 36.0, 0.98),
         (Quantization::Int8, Some(0.1), 7, 36.0, 0.95),
         (Quantization::Int8, Some(0.3), 11, 30.0, 0.9),
     ];

@@ -25,6 +25,7 @@ use crate::cpu::simd::Line;
 use crate::cpu::simd::Place;
 use crate::cpu::simd::Segment;
 use crate::cpu::simd::Simd;
+use crate::cpu::simd::Singles;
 use crate::cpu::simd::TILE_COLUMNS;
 use crate::cpu::simd::TILE_ROWS;
 use crate::cpu::simd::Work;
@@ -176,7 +177,7 @@ impl<P: StoredLine> Work for Task<'_, P> {
                         };
                         // SAFETY: rows lie within the plane of their position and are `inputs` long, as are the panels; the sums
                         // are six lines of ours; the instructions are those of `Kernels::run`.
-                        unsafe { S::tile(&segments, inputs, place, None) };
+                        unsafe { S::tile::<Singles>(&segments, inputs, place, None) };
                     }
                 }
             }

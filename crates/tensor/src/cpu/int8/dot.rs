@@ -64,6 +64,24 @@ pub(super) trait Dot {
         groups: usize,
         sums: &mut Sums,
     );
+
+    /// Whether [`Dot::tile_two`] is the faster way.
+    const HAS_TWO: bool = false;
+
+    /// [`Dot::tile`] of a panel and of the one `stride` groups behind it.
+    ///
+    /// # Safety
+    /// As [`Dot::tile`], for both panels; and [`Dot::HAS_TWO`].
+    unsafe fn tile_two(
+        rows: [*const Self::Level; TILE_ROWS],
+        panel: *const Group,
+        stride: usize,
+        groups: usize,
+        sums: &mut [Sums; 2],
+    ) {
+        let _ = (rows, panel, stride, groups, sums);
+        unreachable!("one tile at a time is the faster way here");
+    }
 }
 
 /// Which instructions sum.
@@ -76,7 +94,7 @@ pub(super) enum Instructions {
     Avx2,
     /// `vpdpbusd` of AVX-VNNI.
     AvxVnni,
-    /// `vpdpbusd` of AVX512-VNNI, in registers of 256 bits.
+    /// `vpdpbusd` of AVX512-VNNI, in registers of 512 bits.
     Avx512Vnni,
 }
 
@@ -88,7 +106,8 @@ impl Instructions {
     pub(super) fn best(kernels: Kernels) -> Self {
         let fits = |instructions: &Self| match kernels {
             Kernels::Naive | Kernels::Portable => *instructions == Self::Portable,
-            Kernels::Avx2 => instructions.available(),
+            Kernels::Avx2 => *instructions != Self::Avx512Vnni && instructions.available(),
+            Kernels::Avx512 => instructions.available(),
         };
         let best = Self::ALL.into_iter().rfind(fits);
         best.expect("portable Rust runs everywhere")
@@ -103,9 +122,7 @@ impl Instructions {
             #[cfg(target_arch = "x86_64")]
             Self::AvxVnni => is_x86_feature_detected!("avxvnni"),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512Vnni => {
-                is_x86_feature_detected!("avx512vnni") && is_x86_feature_detected!("avx512vl")
-            }
+            Self::Avx512Vnni => is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni"),
             #[cfg(not(target_arch = "x86_64"))]
             Self::Avx2 | Self::AvxVnni | Self::Avx512Vnni => false,
         }
@@ -203,70 +220,162 @@ mod x86 {
         }
     }
 
-    /// The same loop for both encodings of `vpdpbusd`.
-    macro_rules! tile_vnni {
-        ($type:ident, $name:ident, $features:literal, $dpbusd:ident) => {
-            impl Dot for $type {
-                type Level = u8;
-                const OFFSET: i32 = 128;
+    impl Dot for AvxVnni {
+        type Level = u8;
+        const OFFSET: i32 = 128;
 
-                #[inline(always)]
-                unsafe fn tile(
-                    rows: [*const u8; TILE_ROWS],
-                    panel: *const Group,
-                    groups: usize,
-                    sums: &mut Sums,
-                ) {
-                    // SAFETY: the caller's promise, passed on.
-                    unsafe { $name(&rows, panel, groups, sums) }
-                }
-            }
-
-            /// # Safety
-            /// As [`Dot::tile`].
-            #[target_feature(enable = $features)]
-            unsafe fn $name(
-                rows: &[*const u8; TILE_ROWS],
-                panel: *const Group,
-                groups: usize,
-                sums: &mut Sums,
-            ) {
-                let mut registers = [[_mm256_setzero_si256(); 2]; TILE_ROWS];
-                for k in 0..groups {
-                    // SAFETY: the caller promises groups of 64 bytes.
-                    let (left, right) = unsafe {
-                        let weights = panel.add(k).cast::<__m256i>();
-                        (
-                            _mm256_load_si256(weights),
-                            _mm256_load_si256(weights.add(1)),
-                        )
-                    };
-                    for (registers, row) in registers.iter_mut().zip(rows) {
-                        // SAFETY: the caller promises four levels of every row for each group.
-                        let levels = unsafe { row.add(k * GROUP).cast::<i32>().read_unaligned() };
-                        let levels = _mm256_set1_epi32(levels);
-                        registers[0] = $dpbusd(registers[0], levels, left);
-                        registers[1] = $dpbusd(registers[1], levels, right);
-                    }
-                }
-                for (registers, sums) in registers.iter().zip(sums) {
-                    // SAFETY: a row of sums is sixteen numbers.
-                    unsafe {
-                        _mm256_storeu_si256(sums.as_mut_ptr().cast(), registers[0]);
-                        _mm256_storeu_si256(sums[8..].as_mut_ptr().cast(), registers[1]);
-                    }
-                }
-            }
-        };
+        #[inline(always)]
+        unsafe fn tile(rows: [*const u8; TILE_ROWS], panel: *const Group, groups: usize, sums: &mut Sums) {
+            // SAFETY: the caller's promise, passed on.
+            unsafe { tile_avx_vnni(&rows, panel, groups, sums) }
+        }
     }
 
-    tile_vnni!(AvxVnni, tile_avx_vnni, "avx2,avxvnni", _mm256_dpbusd_avx_epi32);
-    tile_vnni!(
-        Avx512Vnni,
-        tile_avx512_vnni,
-        "avx2,avx512vnni,avx512vl",
-        _mm256_dpbusd_epi32
-    );
+    /// # Safety
+    /// As [`Dot::tile`].
+    #[target_feature(enable = "avx2,avxvnni")]
+    unsafe fn tile_avx_vnni(
+        rows: &[*const u8; TILE_ROWS],
+        panel: *const Group,
+        groups: usize,
+        sums: &mut Sums,
+    ) {
+        let mut registers = [[_mm256_setzero_si256(); 2]; TILE_ROWS];
+        for k in 0..groups {
+            // SAFETY: the caller promises groups of 64 bytes.
+            let (left, right) = unsafe {
+                let weights = panel.add(k).cast::<__m256i>();
+                (_mm256_load_si256(weights), _mm256_load_si256(weights.add(1)))
+            };
+            for (registers, row) in registers.iter_mut().zip(rows) {
+                // SAFETY: the caller promises four levels of every row for each group.
+                let levels = unsafe { row.add(k * GROUP).cast::<i32>().read_unaligned() };
+                let levels = _mm256_set1_epi32(levels);
+                registers[0] = _mm256_dpbusd_avx_epi32(registers[0], levels, left);
+                registers[1] = _mm256_dpbusd_avx_epi32(registers[1], levels, right);
+            }
+        }
+        for (registers, sums) in registers.iter().zip(sums) {
+            // SAFETY: a row of sums is sixteen numbers.
+            unsafe {
+                _mm256_storeu_si256(sums.as_mut_ptr().cast(), registers[0]);
+                _mm256_storeu_si256(sums[8..].as_mut_ptr().cast(), registers[1]);
+            }
+        }
+    }
+
+    impl Dot for Avx512Vnni {
+        type Level = u8;
+        const OFFSET: i32 = 128;
+
+        #[inline(always)]
+        unsafe fn tile(rows: [*const u8; TILE_ROWS], panel: *const Group, groups: usize, sums: &mut Sums) {
+            // SAFETY: the caller's promise, passed on.
+            unsafe { tile_avx512_vnni(&rows, panel, groups, sums) }
+        }
+
+        const HAS_TWO: bool = true;
+
+        #[inline(always)]
+        unsafe fn tile_two(
+            rows: [*const u8; TILE_ROWS],
+            panel: *const Group,
+            stride: usize,
+            groups: usize,
+            sums: &mut [Sums; 2],
+        ) {
+            // SAFETY: the caller's promise, passed on.
+            unsafe { tile_two_avx512_vnni(&rows, panel, stride, groups, sums) }
+        }
+    }
+
+    /// A row of sums is one register: even and odd groups are summed by themselves, so that the multipliers need not wait for it.
+    ///
+    /// # Safety
+    /// As [`Dot::tile`].
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    unsafe fn tile_avx512_vnni(
+        rows: &[*const u8; TILE_ROWS],
+        panel: *const Group,
+        groups: usize,
+        sums: &mut Sums,
+    ) {
+        let (mut even, mut odd) = (
+            [_mm512_setzero_si512(); TILE_ROWS],
+            [_mm512_setzero_si512(); TILE_ROWS],
+        );
+        let mut k = 0;
+        while k + 2 <= groups {
+            // SAFETY: k + 1 < groups, and the caller promises so many groups and four levels of every row for each.
+            unsafe {
+                step(rows, k, panel, &mut even);
+                step(rows, k + 1, panel, &mut odd);
+            }
+            k += 2;
+        }
+        if k < groups {
+            // SAFETY: as above.
+            unsafe { step(rows, k, panel, &mut even) };
+        }
+        for ((even, odd), sums) in even.into_iter().zip(odd).zip(sums) {
+            // SAFETY: a row of sums is sixteen numbers.
+            unsafe { _mm512_storeu_si512(sums.as_mut_ptr().cast(), _mm512_add_epi32(even, odd)) };
+        }
+    }
+
+    /// # Safety
+    /// As [`Dot::tile_two`].
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    unsafe fn tile_two_avx512_vnni(
+        rows: &[*const u8; TILE_ROWS],
+        panel: *const Group,
+        stride: usize,
+        groups: usize,
+        sums: &mut [Sums; 2],
+    ) {
+        let mut registers = [[_mm512_setzero_si512(); 2]; TILE_ROWS];
+        for k in 0..groups {
+            // SAFETY: the caller promises groups of both panels, and four levels of every row for each.
+            unsafe {
+                let (left, right) = (
+                    _mm512_load_si512(panel.add(k).cast()),
+                    _mm512_load_si512(panel.add(stride + k).cast()),
+                );
+                for (registers, row) in registers.iter_mut().zip(rows) {
+                    let levels = _mm512_set1_epi32(row.add(k * GROUP).cast::<i32>().read_unaligned());
+                    registers[0] = _mm512_dpbusd_epi32(registers[0], levels, left);
+                    registers[1] = _mm512_dpbusd_epi32(registers[1], levels, right);
+                }
+            }
+        }
+        for (half, sums) in sums.iter_mut().enumerate() {
+            for (registers, sums) in registers.iter().zip(sums) {
+                // SAFETY: a row of sums is sixteen numbers.
+                unsafe { _mm512_storeu_si512(sums.as_mut_ptr().cast(), registers[half]) };
+            }
+        }
+    }
+
+    /// One group of the rows times one of the panel.
+    ///
+    /// # Safety
+    /// Every row has four levels for group `k`; the panel has that group.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    unsafe fn step(
+        rows: &[*const u8; TILE_ROWS],
+        k: usize,
+        panel: *const Group,
+        sums: &mut [__m512i; TILE_ROWS],
+    ) {
+        // SAFETY: the caller's promise.
+        let weights = unsafe { _mm512_load_si512(panel.add(k).cast()) };
+        for (sum, row) in sums.iter_mut().zip(rows) {
+            // SAFETY: the caller's promise.
+            let levels = unsafe { row.add(k * GROUP).cast::<i32>().read_unaligned() };
+            *sum = _mm512_dpbusd_epi32(*sum, _mm512_set1_epi32(levels), weights);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -221,13 +221,29 @@ impl<D: Dot> Work for Block<'_, D> {
                     let levels = &p.levels[(row + i.min(count - 1)) * groups * GROUP..][..groups * GROUP];
                     *pointer = levels[stretch.start * GROUP..stretch.end * GROUP].as_ptr();
                 }
-                for panel in self.panels.clone() {
-                    let weights = &p.weight.panels[panel * groups..][stretch.clone()];
-                    let mut sums = Sums::default();
-                    // SAFETY: rows and panel were sliced to the stretch; the instructions are those that `fast` found available.
-                    unsafe { D::tile(rows, weights.as_ptr(), weights.len(), &mut sums) };
-                    // SAFETY: tasks differ in rows or panels.
-                    unsafe { p.store::<S>(&sums[..count], row, panel, &stretch) };
+                let mut panel = self.panels.start;
+                while panel < self.panels.end {
+                    let at_once = if D::HAS_TWO && panel + 2 <= self.panels.end {
+                        2
+                    } else {
+                        1
+                    };
+                    let weights = &p.weight.panels[panel * groups..(panel + at_once) * groups];
+                    let weights = weights[stretch.start..].as_ptr();
+                    let mut sums = [Sums::default(); 2];
+                    // SAFETY: rows were sliced to the stretch, panels are as long as all stretches together; the instructions are
+                    // those that `fast` found available.
+                    unsafe {
+                        match at_once {
+                            1 => D::tile(rows, weights, stretch.len(), &mut sums[0]),
+                            _ => D::tile_two(rows, weights, groups, stretch.len(), &mut sums),
+                        }
+                    }
+                    for (i, sums) in sums[..at_once].iter().enumerate() {
+                        // SAFETY: tasks differ in rows or panels.
+                        unsafe { p.store::<S>(&sums[..count], row, panel + i, &stretch) };
+                    }
+                    panel += at_once;
                 }
             }
         }

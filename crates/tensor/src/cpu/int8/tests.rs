@@ -10,13 +10,6 @@ use crate::ops::Epilogue;
 use crate::tensor::Tensor;
 use crate::testing::Maker;
 
-/// The fast kernels this machine runs.
-fn all_kernels() -> impl Iterator<Item = Kernels> {
-    [Kernels::Portable, Kernels::Avx2]
-        .into_iter()
-        .filter(|kernels| kernels.available())
-}
-
 /// `x` `[rows, K]` times a weight by these instructions, on so many threads.
 fn multiply_on(
     instructions: Option<Instructions>,
@@ -120,7 +113,7 @@ fn rows_that_are_not_finite_stay_so_and_empty_ones_are_zero() {
     );
     let x = [0.0, 0.0, 1e-40, 0.0, f32::NAN, 1.0, 1.0, f32::INFINITY, 2.0, 1.0];
     let finish = Finish::new(None, &Epilogue::None, 1);
-    for kernels in all_kernels() {
+    for kernels in Kernels::all_available() {
         let mut out = [1.0; 5];
         fast(kernels, &x, &weight, &finish, &mut out);
         assert_eq!(out[..2], [0.0, 0.0], "{kernels:?}");
@@ -157,7 +150,7 @@ proptest! {
         let padded = numbers.len().next_multiple_of(GROUP);
         let (mut signed, mut wide, mut offset) = (vec![1i8; padded], vec![1i16; padded], vec![1u8; padded]);
         let mut mirrored = vec![1i8; padded];
-        for kernels in all_kernels() {
+        for kernels in Kernels::all_available() {
             let scale = kernels.quantize(&numbers, &mut signed);
             prop_assert_eq!(kernels.quantize(&numbers, &mut wide), scale);
             prop_assert_eq!(kernels.quantize(&numbers, &mut offset), scale);
