@@ -1,6 +1,7 @@
 //! A fleet: three API nodes and six workers, each a process of its own, on one PostgreSQL and one bucket. Two of the workers
 //! reach both through a network that fails. While clients create, follow and cancel, processes are killed, paused past
 //! their leases and cut off, and the database crashes. What was accepted has to come to one end, and the money to be right.
+//! And a fleet whose nodes are replaced one by one, by those of another version.
 
 #[path = "../api/bytes.rs"]
 mod bytes;
@@ -11,7 +12,10 @@ mod proxy;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, Mutex, RwLock},
+    sync::{
+        Arc, Mutex, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -23,10 +27,12 @@ use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use bytes::{assert_nothing_left_over, assert_whole, blobs_in, bucket_settings};
-use node::Node;
+use node::{Node, PROGRAM};
 use proxy::{Network, Proxy, Target};
 
 const GENERATIONS: usize = 500;
+/// As many while nodes are replaced.
+const REPLACED_UNDER: usize = 60;
 /// One in so many is canceled: clients do that, too.
 const CANCELED_OF: usize = 2;
 /// One in so many is followed by an event stream.
@@ -47,9 +53,24 @@ struct Clients {
     /// Where the API nodes are at the moment.
     nodes: RwLock<Vec<String>>,
     random: Mutex<StdRng>,
+    /// Requests that nobody answered, or that were answered by an error of the server's.
+    disturbed: AtomicUsize,
 }
 
 impl Clients {
+    fn of(api: &[Node]) -> Arc<Clients> {
+        // The client asks for a provider even where it speaks plain HTTP; a second one is refused, which is well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = Client::builder().no_proxy().timeout(Duration::from_secs(30));
+        Arc::new(Clients {
+            http: http.build().expect("a client"),
+            key: api[0].key.clone().expect("the first start's key"),
+            nodes: RwLock::new(api.iter().map(|node| node.url.clone()).collect()),
+            random: Mutex::new(StdRng::seed_from_u64(7)),
+            disturbed: AtomicUsize::new(0),
+        })
+    }
+
     /// A request to one of the API nodes.
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let node = {
@@ -76,6 +97,7 @@ impl Clients {
                     return (status, body);
                 }
             }
+            self.disturbed.fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -169,8 +191,6 @@ fn is_end(generation: &Value) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes minutes: cargo nextest run --workspace --run-ignored only -E 'binary(fleet)' --no-capture"]
 async fn whatever_happens_to_nodes_every_generation_comes_to_one_end() {
-    // The client asks for a provider even where it speaks plain HTTP; a second one is refused, which is well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut database = postgres_server::Server::start().expect("a PostgreSQL");
     let bucket = TestBucket::start();
     let socket = database.url().split_once("host=").expect("a folder").1.to_owned() + "/.s.PGSQL.5432";
@@ -197,17 +217,8 @@ async fn whatever_happens_to_nodes_every_generation_comes_to_one_end() {
         workers.push(Node::start("worker", settings).await);
     }
 
-    let clients = Arc::new(Clients {
-        http: Client::builder()
-            .no_proxy()
-            .timeout(Duration::from_secs(30))
-            .build()
-            .expect("a client"),
-        key: api[0].key.clone().expect("the first start's key"),
-        nodes: RwLock::new(api.iter().map(|node| node.url.clone()).collect()),
-        random: Mutex::new(StdRng::seed_from_u64(7)),
-    });
-    let load = tokio::spawn(load(Arc::clone(&clients)));
+    let clients = Clients::of(&api);
+    let load = tokio::spawn(load(Arc::clone(&clients), GENERATIONS));
     let began = Instant::now();
     let mut random = StdRng::seed_from_u64(11);
     let mut happened: BTreeMap<&str, usize> = BTreeMap::new();
@@ -264,6 +275,55 @@ async fn whatever_happens_to_nodes_every_generation_comes_to_one_end() {
     for worker in &mut workers {
         worker.ended().await;
     }
+    assert_eq!(ids.len(), GENERATIONS);
+    audit(&clients, &database, &bucket, &ids, &followed).await;
+}
+
+/// As an upgrade goes: node by node, each ended in good order and replaced, while clients create, follow and cancel. Both versions are at
+/// work at a time. Without `KINORA_BEFORE`, the program of the version before, every node is replaced by its like.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_are_replaced_one_by_one_and_no_client_notices() {
+    let before = std::env::var("KINORA_BEFORE").unwrap_or_else(|_| PROGRAM.to_owned());
+    let database = postgres_server::Server::start().expect("a PostgreSQL");
+    let bucket = TestBucket::start();
+    let mut api = Vec::new();
+    let mut workers = Vec::new();
+    for (role, nodes, count) in [("api", &mut api, 2), ("worker", &mut workers, 2)] {
+        for _ in 0..count {
+            let settings = settings(&database.url(), &bucket.endpoint());
+            nodes.push(Node::start_with(&before, role, settings).await);
+        }
+    }
+    let clients = Clients::of(&api);
+    let load = tokio::spawn(load(Arc::clone(&clients), REPLACED_UNDER));
+    for node in &mut api {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // Whatever stands before the nodes sends no more to it, as it does once `/readyz` says no.
+        let others = |nodes: &mut Vec<String>, url: &str| nodes.retain(|other| other != url);
+        others(&mut clients.nodes.write().expect("no panic"), &node.url);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        node.replace(PROGRAM).await;
+        clients.nodes.write().expect("no panic").push(node.url.clone());
+    }
+    for worker in &mut workers {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        worker.replace(PROGRAM).await;
+    }
+    assert!(
+        !load.is_finished(),
+        "nothing was left to be done by the new version"
+    );
+    let (ids, followed) = load.await.expect("the load");
+    assert_eq!(ids.len(), REPLACED_UNDER);
+    assert_eq!(
+        clients.disturbed.load(Ordering::Relaxed),
+        0,
+        "requests that failed"
+    );
+    for worker in &mut workers {
+        worker.signal("TERM");
+        worker.ended().await;
+    }
     audit(&clients, &database, &bucket, &ids, &followed).await;
 }
 
@@ -288,14 +348,17 @@ fn settings(database: &str, bucket: &str) -> Vec<(&'static str, String)> {
     own.into_iter().chain(of_bucket).collect()
 }
 
-/// Eight clients, until every generation has come to its end: the ids by number, and what was followed.
-async fn load(clients: Arc<Clients>) -> (HashMap<usize, String>, HashMap<String, BTreeMap<u64, String>>) {
+/// Eight clients, until `count` generations have come to their ends: the ids by number, and what was followed.
+async fn load(
+    clients: Arc<Clients>,
+    count: usize,
+) -> (HashMap<usize, String>, HashMap<String, BTreeMap<u64, String>>) {
     let tasks = (0..8).map(|client| {
         let clients = Arc::clone(&clients);
         tokio::spawn(async move {
             let mut ids = HashMap::new();
             let mut followed = HashMap::new();
-            for number in (client..GENERATIONS).step_by(8) {
+            for number in (client..count).step_by(8) {
                 let id = clients.create(number).await;
                 if number % CANCELED_OF == 0 {
                     let path = format!("/generation/{id}/cancel");
@@ -333,7 +396,7 @@ async fn audit(
     ids: &HashMap<usize, String>,
     followed: &HashMap<String, BTreeMap<u64, String>>,
 ) {
-    assert_eq!(ids.values().collect::<BTreeSet<_>>().len(), GENERATIONS);
+    assert_eq!(ids.values().collect::<BTreeSet<_>>().len(), ids.len());
     let url: Database = database.url().parse().expect("a database");
     let store = url.open(2).expect("the store opens");
     assert_eq!(store.audit().await.expect("an audit"), []);
@@ -383,7 +446,7 @@ async fn audit(
         assert_eq!(kinds, expected, "{id}");
         *ends.entry(end).or_default() += 1;
     }
-    assert!(ends["succeeded"] >= GENERATIONS / CANCELED_OF, "{ends:?}");
+    assert!(ends["succeeded"] >= ids.len() / CANCELED_OF, "{ends:?}");
 
     // Who followed has seen every event that is kept.
     for (id, seen) in followed {

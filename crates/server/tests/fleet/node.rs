@@ -8,7 +8,11 @@ use std::{
 
 use serde_json::Value;
 
+/// The program that is tested.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_kinora");
+
 pub(crate) struct Node {
+    program: String,
     role: &'static str,
     settings: Vec<(&'static str, String)>,
     folder: tempfile::TempDir,
@@ -22,9 +26,19 @@ pub(crate) struct Node {
 impl Node {
     /// Starts one with these settings, as `SECTION__KEY` and value, and waits until it is ready.
     pub(crate) async fn start(role: &'static str, settings: Vec<(&'static str, String)>) -> Node {
+        Node::start_with(PROGRAM, role, settings).await
+    }
+
+    /// The same of a version that may be another one.
+    pub(crate) async fn start_with(
+        program: &str,
+        role: &'static str,
+        settings: Vec<(&'static str, String)>,
+    ) -> Node {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let process = spawn(role, folder.path(), &settings);
+        let process = spawn(program, role, folder.path(), &settings);
         let mut node = Node {
+            program: program.to_owned(),
             role,
             settings,
             folder,
@@ -44,12 +58,21 @@ impl Node {
 
     /// Starts it again on what is left in its folder, without waiting until it is ready.
     pub(crate) fn start_again(&mut self) {
-        self.process = spawn(self.role, self.folder.path(), &self.settings);
+        self.process = spawn(&self.program, self.role, self.folder.path(), &self.settings);
     }
 
     /// Kills it and waits until it is there again.
     pub(crate) async fn restart(&mut self) {
         self.kill();
+        self.start_again();
+        self.wait().await;
+    }
+
+    /// Ends it in good order, and starts another version in its place.
+    pub(crate) async fn replace(&mut self, program: &str) {
+        self.signal("TERM");
+        self.ended().await;
+        program.clone_into(&mut self.program);
         self.start_again();
         self.wait().await;
     }
@@ -109,7 +132,7 @@ impl Drop for Node {
     }
 }
 
-fn spawn(role: &str, folder: &Path, settings: &[(&'static str, String)]) -> Child {
+fn spawn(program: &str, role: &str, folder: &Path, settings: &[(&'static str, String)]) -> Child {
     let ready = folder.join("ready.json");
     // There is none before the first start.
     let _ = std::fs::remove_file(&ready);
@@ -118,7 +141,7 @@ fn spawn(role: &str, folder: &Path, settings: &[(&'static str, String)]) -> Chil
         .append(true)
         .open(folder.join("log"))
         .expect("a log");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kinora"));
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("KINORA_") {
             command.env_remove(name);
