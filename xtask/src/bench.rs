@@ -1,11 +1,16 @@
-//! `cargo xtask bench …`: what the service can do on this machine, and what an installation of several nodes can.
+//! `cargo xtask bench …`: what the service can do on this machine, what an installation of several nodes can, and how
+//! fast the engine is beside diffusers.
 //!
-//! The measuring is done by the server's examples `bench_service` and `bench_scale`, which print a table and write
-//! target/bench/service.json and target/bench/scale.json; here they and the server are built as they are released, and
-//! what they start is seen to.
+//! The measuring is done by the server's examples `bench_service` and `bench_scale`, and by
+//! fixtures/full_shape/time_stages.py with the example `stages` of kinora-wan; they print a table and write
+//! target/bench/service.json, scale.json and engine.json. Here what they need is built as it is released, and what they
+//! start is seen to.
+
+use std::fs;
 
 use crate::failure::Outcome;
-use crate::run::{cargo, succeed, target};
+use crate::parity;
+use crate::run::{cargo, program, read, root, succeed, target};
 use crate::setup;
 
 /// One server, on the embedded database.
@@ -19,6 +24,55 @@ pub(crate) fn scale(backlog: u32) -> Outcome {
     setup::for_scale()?;
     measure("bench_scale", &[backlog.to_string()])
 }
+
+/// Each stage of a generation, at full shape with random weights, by Kinora and by diffusers in turn. All stages where
+/// none is named; the checkpoints are made once and kept.
+pub(crate) fn engine(stages: &[String], rounds: u32) -> Outcome {
+    let python = parity::python("parity", "fixtures/golden/requirements.txt")?;
+    let scripts = root().join("fixtures/full_shape");
+    let checkpoints = target().join("bench/engine");
+    fs::create_dir_all(&checkpoints)
+        .map_err(|source| format!("cannot make {}: {source}", checkpoints.display()))?;
+    // What is written last of each: where it is, the part is whole.
+    let parts = [
+        ("dit", "dit/cases.safetensors"),
+        ("vae21", "vae21/cases.safetensors"),
+        ("vae22", "vae22/cases.safetensors"),
+        ("umt5", "umt5/cases.safetensors"),
+        ("pipeline", "pipeline/model_index.json"),
+    ];
+    let missing: Vec<&str> = parts
+        .iter()
+        .filter(|(_, last)| !checkpoints.join(last).exists())
+        .map(|(part, _)| *part)
+        .collect();
+    if !missing.is_empty() {
+        let mut make = program(&python);
+        make.arg(scripts.join("make.py")).arg(&checkpoints).args(missing);
+        succeed(make.env("UMT5_LAYERS", UMT5_LAYERS))?;
+    }
+
+    let release = ["--release", "--locked", "--package"];
+    succeed(
+        cargo(["build", "--example", "stages"])
+            .args(release)
+            .arg("kinora-wan"),
+    )?;
+    let mut kernels = cargo(["run", "--quiet", "--example", "kernels"]);
+    let peak = read(kernels.args(release).args(["kinora-tensor", "--", "peak"]))?;
+    let mut measure = program(&python);
+    measure
+        .arg(scripts.join("time_stages.py"))
+        .arg(target().join("release/examples/stages"))
+        .arg(&checkpoints)
+        .arg(target().join("bench/engine.json"))
+        .args(["--peak", peak.trim(), "--rounds", &rounds.to_string(), "--stages"])
+        .args(stages);
+    succeed(&mut measure)
+}
+
+/// Of 24: in single precision, which the reference needs, all of them are 23 GB.
+const UMT5_LAYERS: &str = "6";
 
 /// Builds the server and the program that measures it, and lets the one loose on the other.
 fn measure(example: &str, arguments: &[String]) -> Outcome {

@@ -83,6 +83,14 @@ enum Bench {
         #[arg(long, default_value_t = 1_000_000)]
         backlog: u32,
     },
+    /// The engine's stages at full shape, in turn with diffusers; installs PyTorch where PARITY_PYTHON names none.
+    Engine {
+        /// Which stages; all where none is named. An unknown name is answered with those that there are.
+        stages: Vec<String>,
+        /// How often each side runs, an odd number. The longest stages run once.
+        #[arg(long, default_value_t = 3)]
+        rounds: u32,
+    },
 }
 
 #[derive(Subcommand)]
@@ -108,6 +116,7 @@ fn main() -> ExitCode {
         Verb::Demo => demo::run(),
         Verb::Bench(Bench::Service) => bench::service(),
         Verb::Bench(Bench::Scale { backlog }) => bench::scale(backlog),
+        Verb::Bench(Bench::Engine { stages, rounds }) => bench::engine(&stages, rounds),
         Verb::Eval(Eval::Mini {
             count,
             prompts,

@@ -1,5 +1,6 @@
 //! Measures the kernels against what this machine can do: `cargo run --release -p kinora-tensor --example kernels [filter] [avx2]`, where
-//! the second argument says how wide registers may be.
+//! the second argument says how wide registers may be. `peak` as the filter prints nothing but the multiply-adds that one thread can do, in
+//! GFLOP/s, while all threads are busy.
 //!
 //! Every line is the best of several runs by the clock, with processor time over wall time (two busy threads show 2.0; less means the
 //! machine was shared). The last column compares per second of *processor* time, which holds on a shared machine too: the operations
@@ -40,6 +41,10 @@ fn main() {
             ..CpuOptions::default()
         })
     };
+    if filter == "peak" {
+        println!("{:.1}", peak() / 1e9);
+        return;
+    }
     let bench = Bench {
         device: device(Convolutions::Winograd),
         direct: device(Convolutions::Direct),
