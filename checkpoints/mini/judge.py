@@ -86,15 +86,16 @@ def features(x, y, r, restless):
 
     x0, y0 = np.mean(x), np.mean(y)
     cols = [(pick(x) - x0) / 12, (pick(y) - y0) / 12, np.log(pick(r) / np.mean(r)) * 4, pick(restless)]
-    return np.concatenate([*cols, [np.log(len(x)) - 2.7, np.mean(restless)]]).astype(np.float32)
+    return np.concatenate([*cols, [np.log(len(x)) - 2.7, np.median(restless)]]).astype(np.float32)
 
 
 def restlessness(frames, x, y, r):
-    """How much of a thing's square changes from frame to frame once it is held in place: what spinning shows."""
-    out = [0.0]
+    """How much of a thing's square changes from frame to frame once it is held in place, as a share of its contrast: what spinning
+    shows. The places are off by a pixel at times, so the next frame is moved to where it fits best."""
+    side, margin = 24, 2
+    grid = (np.arange(side + 2 * margin) - margin + 0.5) / side * 2 - 1
     patches = []
     for frame, cx, cy, cr in zip(frames, x, y, r):
-        grid = (np.arange(24) + 0.5) / 24 * 2 - 1
         u = np.clip(cx + grid * cr * 1.2 - 0.5, 0, frame.shape[1] - 1.001)
         v = np.clip(cy + grid * cr * 1.2 - 0.5, 0, frame.shape[0] - 1.001)
         i, j = v.astype(int), u.astype(int)
@@ -102,10 +103,13 @@ def restlessness(frames, x, y, r):
         f = frame.astype(np.float32)
         rows0, rows1 = f[i][:, j] * (1 - b) + f[i][:, j + 1] * b, f[i + 1][:, j] * (1 - b) + f[i + 1][:, j + 1] * b
         patches.append(rows0 * (1 - a) + rows1 * a)
+    moves = [(a, b) for a in range(2 * margin + 1) for b in range(2 * margin + 1)]
+    out = []
     for before, after in zip(patches, patches[1:]):
-        out.append(float(np.abs(after - before).mean()) / 12)
-    out[0] = out[1] if len(out) > 1 else 0.0
-    return np.minimum(np.array(out, np.float32), 4.0)
+        before = before[margin:-margin, margin:-margin]
+        change = min(np.abs(after[a : a + side, b : b + side] - before).mean() for a, b in moves)
+        out.append(10 * change / (before.std() + 6))
+    return np.minimum(np.array([*out[:1], *out] or [0.0], np.float32), 5.0)
 
 
 class Judge:

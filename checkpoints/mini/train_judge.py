@@ -71,8 +71,23 @@ def eye_loss(eye, batch):
     return loss + F.l1_loss(place[n, :, a, b], torch.from_numpy(points[:, 5:8]).float())
 
 
-def way_batch(rng, count):
-    """True ways, shaken a little; restlessness measured on true frames is slow, so it is drawn from what it is like."""
+def unrest(rng, count=1500):
+    """How restless things are, by their motion: measured on true frames at places that are a little off. It takes a while, so that it is
+    done once."""
+    measured = {}
+    while count:
+        frames = int(rng.choice([9, 13, 21, 41]))
+        spec = world.sample(rng, *SIZES[rng.integers(len(SIZES))], frames, want_unseen=bool(rng.random() < 0.3), camera="fixed")
+        thing, x, y, r = next(iter(truth(spec)))
+        x, y = (v + rng.normal(size=frames) * rng.uniform(0.1, 0.6) for v in (x, y))
+        r = r * np.exp(rng.normal(size=frames) * rng.uniform(0, 0.04))
+        measured.setdefault(thing.motion, []).append(j.restlessness(world.render(spec), x, y, r))
+        count -= 1
+    return measured
+
+
+def way_batch(rng, count, measured):
+    """True ways, shaken a little, and how restless some thing was that moved like that."""
     rows, labels = [], []
     for _ in range(count):
         width, height = SIZES[rng.integers(len(SIZES))]
@@ -87,8 +102,8 @@ def way_batch(rng, count):
             continue
         x, y = (v + rng.normal(size=len(v)) * rng.uniform(0, 0.5) for v in (x, y))
         r = r * np.exp(rng.normal(size=len(r)) * rng.uniform(0, 0.05))
-        level = rng.uniform(1.0, 3.0) if thing.motion == "spin" else rng.uniform(0, 0.55)
-        restless = np.minimum(np.abs(level + rng.normal(size=len(x)) * 0.15), 4.0)
+        some = measured[thing.motion][rng.integers(len(measured[thing.motion]))]
+        restless = np.interp(np.linspace(0, 1, len(x)), np.linspace(0, 1, len(some)), some) * rng.uniform(0.9, 1.1)
         rows.append(j.features(x, y, r, restless))
         labels.append(world.MOTIONS.index(thing.motion))
     return torch.from_numpy(np.stack(rows)), torch.tensor(labels)
@@ -102,10 +117,11 @@ def train(work, minutes=35.0, lr=2e-3):
     run.load(both, optimizer, average)
     rng = np.random.default_rng(seeded(run))
     torch.manual_seed(seeded(run))
+    measured = unrest(rng)
     share, logged, losses = run.used / minutes, run.used, []
     while share < 1:
         eye = eye_loss(both["eye"], eye_batch(rng, 32))
-        x, label = way_batch(rng, 160)
+        x, label = way_batch(rng, 160, measured)
         way = F.cross_entropy(both["way"](x), label)
         optimizer.zero_grad(set_to_none=True)
         (eye + way).backward()
