@@ -26,7 +26,7 @@ KINORA = {
     "num_frames": 41,
     "fps": 8,
     "steps": 20,
-    "guidance": 3.0,
+    "guidance": 2.5,
     "negative_prompt": "",
     "references": 1,
     "instruction_edit": True,

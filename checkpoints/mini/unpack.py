@@ -2,9 +2,7 @@
 
     python unpack.py --work DIR
 
-Afterwards `train.py cache` fills the cache anew. Parts of the next checkpoint that are trained already lie in `next/`; where its VAE is
-there, it is taken, and `train.py dit` starts from nothing, for the shipped transformer does not know its latents. Otherwise
-it starts from the shipped weights with a new schedule.
+Afterwards `train.py cache` fills the cache anew, and `train.py dit` starts from the shipped weights with a new schedule.
 """
 
 import argparse
@@ -20,7 +18,6 @@ import train_text
 from common import write
 
 MODEL = pathlib.Path(__file__).with_name("model")
-NEXT = pathlib.Path(__file__).with_name("next")
 
 
 def unpack(work):
@@ -28,25 +25,22 @@ def unpack(work):
     for stage in ("vae", "text", "dit", "cache"):
         (work / stage).mkdir(parents=True, exist_ok=True)
 
-    def weights(part, name, folder=MODEL):
-        return {k: v.float() for k, v in load_file(folder / part / name).items()}
+    def weights(part, name):
+        return {k: v.float() for k, v in load_file(MODEL / part / name).items()}
 
-    has_next = (NEXT / "vae").exists()
     name = "diffusion_pytorch_model.safetensors"
-    write(work / "vae/state.pt", {"average": weights("vae", name, NEXT if has_next else MODEL)})
-    if not has_next:
-        trained = train_dit.Trained()
-        trained.model.load_state_dict(weights("transformer", name))
-        write(work / "dit/start.pt", trained.state_dict())
+    write(work / "vae/state.pt", {"average": weights("vae", name)})
+    trained = train_dit.Trained()
+    trained.model.load_state_dict(weights("transformer", name))
+    write(work / "dit/start.pt", trained.state_dict())
     reader = train_text.Reader()
     missing = reader.encoder.load_state_dict(weights("text_encoder", "model.safetensors"), strict=False).missing_keys
     assert all("embed_tokens" in k for k in missing), missing  # the embedding has two names
     write(work / "text/state.pt", {"average": reader.state_dict()})
     shutil.copy(MODEL / "tokenizer/tokenizer.json", work / "text/tokenizer.json")
-    if not has_next:  # else `cache` measures them
-        config = json.loads((MODEL / "vae/config.json").read_text())
-        stats = dict(mean=config["latents_mean"], std=config["latents_std"])
-        (work / "cache/stats.json").write_text(json.dumps(stats))
+    config = json.loads((MODEL / "vae/config.json").read_text())
+    stats = dict(mean=config["latents_mean"], std=config["latents_std"])
+    (work / "cache/stats.json").write_text(json.dumps(stats))
 
 
 if __name__ == "__main__":
