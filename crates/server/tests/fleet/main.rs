@@ -299,8 +299,11 @@ async fn nodes_are_replaced_one_by_one_and_no_client_notices() {
     for node in &mut api {
         tokio::time::sleep(Duration::from_secs(1)).await;
         // Whatever stands before the nodes sends no more to it, as it does once `/readyz` says no.
-        let others = |nodes: &mut Vec<String>, url: &str| nodes.retain(|other| other != url);
-        others(&mut clients.nodes.write().expect("no panic"), &node.url);
+        clients
+            .nodes
+            .write()
+            .expect("no panic")
+            .retain(|url| *url != node.url);
         tokio::time::sleep(Duration::from_millis(300)).await;
         node.replace(PROGRAM).await;
         clients.nodes.write().expect("no panic").push(node.url.clone());

@@ -14,7 +14,7 @@ use crate::cpu::simd::Numbers;
 use crate::cpu::simd::Pairs;
 use crate::cpu::simd::Simd;
 use crate::cpu::simd::Work;
-use crate::cpu::widen::narrow;
+use crate::dtype::DType;
 use crate::error::Result;
 use crate::weight::Weight;
 use crate::weight::WeightView;
@@ -30,8 +30,7 @@ impl Rounded {
         if let WeightView::BF16(_) = weight.view() {
             return Ok(Self(weight.clone()));
         }
-        let rounded = weight.to_f32().into_par_iter().map(narrow).collect();
-        Ok(Self(Weight::from_bf16(weight.shape(), rounded)?))
+        Weight::rounded(weight.shape(), weight.to_f32(), DType::BF16).map(Self)
     }
 
     fn pairs(&self) -> &[[bf16; 2]] {
