@@ -253,7 +253,7 @@ impl<N: Numbers> Block<'_, N> {
         let (first, count) = (keys.start / TILE_COLUMNS, keys.len() / TILE_COLUMNS);
         let mut at = 0;
         while at < count {
-            let panels = if S::HAS_TWO && at + 2 <= count { 2 } else { 1 };
+            let panels = S::at_once(count - at);
             let panel = &self.keys[(first + at) * width..][..panels * width];
             let mut row = 0;
             while row < self.queries.len() {
@@ -274,13 +274,7 @@ impl<N: Numbers> Block<'_, N> {
                 };
                 // SAFETY: a row of queries has at least `width` numbers in its lines, a panel `width` lines; the desk has whole
                 // tiles of rows, and is ours.
-                unsafe {
-                    if panels == 2 {
-                        S::tile_two::<N>(&[segment], width, width, place, None);
-                    } else {
-                        S::tile::<N>(&[segment], width, place, None);
-                    }
-                }
+                unsafe { S::tiles::<N>(panels, &[segment], (width, width), place, None) };
                 row += TILE_ROWS;
             }
             at += panels;
@@ -355,7 +349,7 @@ impl<N: Numbers> Block<'_, N> {
         let (stride, depth) = (self.keys_padded / N::PER_PLACE, keys.len() / N::PER_PLACE);
         let mut group = 0;
         while group < groups {
-            let panels = if S::HAS_TWO && group + 2 <= groups { 2 } else { 1 };
+            let panels = S::at_once(groups - group);
             let panel = &self.values[group * stride + keys.start / N::PER_PLACE..];
             let panel = &panel[..(panels - 1) * stride + depth];
             let mut row = 0;
@@ -378,13 +372,7 @@ impl<N: Numbers> Block<'_, N> {
                 };
                 // SAFETY: a row of scores has a number for every key of the block, a panel a line for each; the desk has whole
                 // tiles of rows, and is ours.
-                unsafe {
-                    if panels == 2 {
-                        S::tile_two::<N>(&[segment], depth, stride, place, decay);
-                    } else {
-                        S::tile::<N>(&[segment], depth, place, decay);
-                    }
-                }
+                unsafe { S::tiles::<N>(panels, &[segment], (depth, stride), place, decay) };
                 row += TILE_ROWS;
             }
             group += panels;

@@ -100,6 +100,33 @@ pub(super) trait Simd: Arith {
         unreachable!("one tile at a time is the faster way here");
     }
 
+    /// How many tiles beside each other are computed at once where so many are left: one or two.
+    #[inline(always)]
+    fn at_once(left: usize) -> usize {
+        if Self::HAS_TWO && left >= 2 { 2 } else { 1 }
+    }
+
+    /// As many tiles as [`Simd::at_once`] says, by [`Simd::tile`] or [`Simd::tile_two`].
+    ///
+    /// # Safety
+    /// As theirs.
+    #[inline(always)]
+    unsafe fn tiles<N: Numbers>(
+        count: usize,
+        segments: &[Segment],
+        (depth, stride): (usize, usize),
+        place: Place,
+        decay: Option<&[f32; TILE_ROWS]>,
+    ) {
+        // SAFETY: the caller's promise, passed on.
+        unsafe {
+            match count {
+                1 => Self::tile::<N>(segments, depth, place, decay),
+                _ => Self::tile_two::<N>(segments, depth, stride, place, decay),
+            }
+        }
+    }
+
     /// `block[i][j]` and `block[j][i]` change places.
     #[inline(always)]
     fn transpose(block: &mut Square) {
