@@ -140,6 +140,7 @@ impl Session {
                 return Err(StoreError::Closed);
             }
             self.shared.departure.check()?;
+            let is_old = self.connection.is_some();
             self.connect(until)?;
             let error = match attempt(self) {
                 Tried::Done(answer) => return answer,
@@ -155,7 +156,8 @@ impl Session {
             }
             tries += 1;
             match is_lost {
-                true if Instant::now() < until => {}
+                // A connection may have been lost long ago, and says nothing about the database as it is now.
+                true if is_old || Instant::now() < until => {}
                 false if tries < TRIES_MAX => {}
                 true | false => return Err(error),
             }
