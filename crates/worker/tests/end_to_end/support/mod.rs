@@ -337,6 +337,11 @@ pub(crate) struct Work {
 }
 
 impl Work {
+    /// Asks it to finish what it has and to claim nothing more.
+    pub(crate) fn take_no_more(&self) {
+        self.shutdown.cancel();
+    }
+
     /// Asks it to shut down, and waits until it has.
     pub(crate) async fn end(self) {
         self.shutdown.cancel();
