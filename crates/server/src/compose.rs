@@ -235,6 +235,7 @@ impl Node {
         let options = WorkerOptions {
             slots: config.slots,
             lease_ms: config.queue.lease_ms,
+            heartbeat_ms: config.queue.heartbeat_ms,
             attempts_max: config.queue.attempts_max,
             retry_ms: config.queue.retry_delay_ms,
             retry_ms_max: defaults.retry_ms_max.max(config.queue.retry_delay_ms),

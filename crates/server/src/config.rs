@@ -166,6 +166,8 @@ pub struct FirstStartConfig {
 pub struct QueueConfig {
     /// A worker's silence after which its generation is another's, in milliseconds.
     pub lease_ms: u64,
+    /// Between two signs of life of a worker, and two reports of progress, in milliseconds.
+    pub heartbeat_ms: u64,
     /// Attempts at one generation.
     pub attempts_max: u32,
     /// Wait before the second attempt, in milliseconds.
@@ -421,6 +423,7 @@ impl QueueConfig {
     fn read(reader: &mut Reader) -> QueueConfig {
         QueueConfig {
             lease_ms: reader.number("queue.lease_ms", 2000..=HOUR_MS),
+            heartbeat_ms: reader.number("queue.heartbeat_ms", 50..=HOUR_MS),
             attempts_max: to_u32(reader.number("queue.attempts_max", 1..=100)),
             retry_delay_ms: reader.number("queue.retry_delay_ms", 0..=HOUR_MS),
             running_per_account: to_u32(reader.number("queue.running_per_account", 1..=100_000)),
