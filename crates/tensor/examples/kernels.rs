@@ -4,8 +4,8 @@
 //!
 //! Every line is the best of several runs by the clock, with processor time over wall time (two busy threads show 2.0; less means the
 //! machine was shared). The last column compares per second of *processor* time, which holds on a shared machine too: the operations
-//! of the best run against the multiply-adds of a probe that ran right before. Convolutions are computed directly and by Winograd's tiles
-//! in turn, and operations are the direct way's for both: over 100 % is what tiles save.
+//! of the best run against the multiply-adds of a probe that ran right before. Convolutions are computed directly and by Winograd's tiles,
+//! exact and in bf16, in turn, and operations are the exact direct way's for all: over 100 % is what tiles and bf16 save.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -189,16 +189,25 @@ impl Bench {
             if !name.contains(&self.filter) {
                 continue;
             }
-            let layer = |device: &Device| {
+            let layer = |device: &Device, may_round: bool| {
                 let mut maker = Maker::new(3);
                 let input = maker.tensor(device, [t, y, x, inputs]);
                 let past = maker.tensor(device, [kernel[0] - 1, y, x, inputs]);
                 let weight = maker.weight(dtype, [outputs, inputs, kernel[0], kernel[1], kernel[2]], 0.02);
                 let padding = Padding::causal(kernel[0] - 1, kernel[1] / 2);
-                let conv = Conv3d::new(device, &weight, None, [1, 1, 1], padding).expect("a sound layer");
+                let prepare = if may_round { Conv3d::bf16 } else { Conv3d::new };
+                let conv = prepare(device, &weight, None, [1, 1, 1], padding).expect("a sound layer");
                 move || input.conv3d(&conv, Some(&past), Epilogue::None)
             };
-            self.compare(&name, flops, layer(&self.direct), layer(&self.device));
+            self.compare(
+                flops,
+                &[
+                    (&name, &layer(&self.direct, false)),
+                    ("    by tiles", &layer(&self.device, false)),
+                    ("    in bf16", &layer(&self.direct, true)),
+                    ("    by tiles in bf16", &layer(&self.device, true)),
+                ],
+            );
         }
     }
 
@@ -236,47 +245,40 @@ impl Bench {
         });
     }
 
-    /// Both ways in turn, so that what disturbs one disturbs the other; medians, and the differences of their results.
-    fn compare(
-        &self,
-        name: &str,
-        flops: f64,
-        direct: impl Fn() -> kinora_tensor::Result<Tensor>,
-        tiles: impl Fn() -> kinora_tensor::Result<Tensor>,
-    ) {
+    /// All ways in turn, so that what disturbs one disturbs the others; medians, and what they are to the first.
+    fn compare(&self, flops: f64, ways: &[(&str, &dyn Fn() -> kinora_tensor::Result<Tensor>)]) {
         let peak = peak();
-        let (mut times, mut cpu_times) = ([vec![], vec![]], [vec![], vec![]]);
+        let mut times = vec![[vec![], vec![]]; ways.len()];
         let begin = Instant::now();
-        while times[0].len() < 3 || (times[0].len() < 30 && begin.elapsed() < Duration::from_secs(4)) {
-            for (way, op) in [&direct as &dyn Fn() -> _, &tiles].into_iter().enumerate() {
+        while times[0][0].len() < 3 || (times[0][0].len() < 30 && begin.elapsed() < Duration::from_secs(4)) {
+            for ((_, op), [walls, cpus]) in ways.iter().zip(&mut times) {
                 let (cpu, wall) = (cpu_time(), Instant::now());
                 black_box(op().expect("operands that fit"));
-                times[way].push(wall.elapsed());
-                cpu_times[way].push(cpu_time() - cpu);
+                walls.push(wall.elapsed());
+                cpus.push(cpu_time() - cpu);
             }
         }
-        let median = |times: &mut Vec<Duration>| {
-            times.sort_unstable();
-            times[times.len() / 2].as_secs_f64()
+        let numbers = |op: &dyn Fn() -> kinora_tensor::Result<Tensor>| {
+            op().and_then(|y| y.to_vec()).expect("operands that fit")
         };
-        let [wall, cpu] = [&mut times, &mut cpu_times].map(|times| times.each_mut().map(median));
-        for (way, name) in [name, "    by tiles"].iter().enumerate() {
-            let (wall, cpu, rate) = (wall[way], cpu[way], flops / wall[way] / 1e9);
-            let share = 100.0 * flops / cpu / peak;
+        let (first, mut first_times) = (numbers(ways[0].1), None);
+        for ((name, op), mut times) in ways.iter().zip(times) {
+            let [wall, cpu] = times.each_mut().map(|times| {
+                times.sort_unstable();
+                times[times.len() / 2].as_secs_f64()
+            });
+            let (first_wall, first_cpu) = *first_times.get_or_insert((wall, cpu));
             println!(
-                "{name:<44} {:>9.2} {rate:>9.1} {:>9.2} {share:>6.0}%",
+                "{name:<44} {:>9.2} {:>9.1} {:>9.2} {:>6.0}%  {:.2}× as fast ({:.2}× by processor time), difference {:.1e}",
                 wall * 1e3,
-                cpu / wall
+                flops / wall / 1e9,
+                cpu / wall,
+                100.0 * flops / cpu / peak,
+                first_wall / wall,
+                first_cpu / cpu,
+                difference(&numbers(op), &first).relative
             );
         }
-        let [direct, tiles] =
-            [direct(), tiles()].map(|y| y.and_then(|y| y.to_vec()).expect("operands that fit"));
-        println!(
-            "    {:.2}× as fast ({:.2}× by processor time), difference {:.1e}",
-            wall[0] / wall[1],
-            cpu[0] / cpu[1],
-            difference(&tiles, &direct).relative
-        );
     }
 
     fn measure(&self, name: &str, flops: f64, mut op: impl FnMut() -> kinora_tensor::Result<Tensor>) {

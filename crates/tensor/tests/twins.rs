@@ -139,9 +139,22 @@ fn attention_twins(relative: f32, may_round: bool) {
     });
 }
 
+/// Prepares a convolution: [`Conv3d::new`] or [`Conv3d::bf16`].
+type Prepare = fn(&Device, &Weight, Option<&Weight>, [usize; 3], Padding) -> Result<Conv3d>;
+
 #[test]
 fn convolutions() {
-    twins(40, 6e-5, |maker, device| {
+    convolution_twins(6e-5, Conv3d::new);
+}
+
+/// Off by a rounding of both sides, where the machine rounds.
+#[test]
+fn convolutions_in_bf16() {
+    convolution_twins(1e-2, Conv3d::bf16);
+}
+
+fn convolution_twins(relative: f32, prepare: Prepare) {
+    twins(40, relative, |maker, device| {
         let kernel = maker.pick(&[[3, 3, 3], [1, 3, 3], [3, 1, 1], [1, 1, 1], [2, 2, 2], [1, 2, 3]]);
         let stride = maker.pick(&[[1, 1, 1], [1, 1, 1], [1, 2, 2], [2, 1, 1], [2, 2, 1]]);
         let (inputs, outputs) = (maker.pick(&[1, 3, 16, 21, 130]), maker.pick(&[1, 3, 16, 37]));
@@ -159,7 +172,7 @@ fn convolutions() {
         let clip = maker.tensor(device, [t + 1, y, x, inputs]);
         let frames = maker.between(0, padding.before);
         let past = maker.tensor(device, [frames, y, x, inputs]);
-        let conv = Conv3d::new(device, &weight, Some(&bias), stride, padding)?;
+        let conv = prepare(device, &weight, Some(&bias), stride, padding)?;
         let activation = maker.pick(&ACTIVATIONS);
         let case = format!(
             "{:?} of {} {dtype}, past {frames}, {activation:?}",
@@ -179,16 +192,22 @@ fn convolutions() {
 
 #[test]
 fn a_convolution_wider_than_one_pass() {
-    for convolutions in [Convolutions::Direct, Convolutions::Winograd] {
+    let ways: [(_, Prepare, _); 4] = [
+        (Convolutions::Direct, Conv3d::new, 6e-5),
+        (Convolutions::Winograd, Conv3d::new, 6e-5),
+        (Convolutions::Direct, Conv3d::bf16, 1e-2),
+        (Convolutions::Winograd, Conv3d::bf16, 1e-2),
+    ];
+    for (convolutions, prepare, relative) in ways {
         let options = CpuOptions {
             convolutions,
             ..CpuOptions::default()
         };
-        twins_with(options, 1, 6e-5, |maker, device| {
-            let weight = maker.weight(DType::BF16, [18, 700, 3, 3, 3], 0.1);
+        twins_with(options, 1, relative, |maker, device| {
+            let weight = maker.weight(DType::BF16, [50, 700, 3, 3, 3], 0.1);
             let clip = maker.tensor(device, [2, 5, 7, 700]);
-            let residual = maker.tensor(device, [2, 5, 7, 18]);
-            let conv = Conv3d::new(device, &weight, None, [1, 1, 1], Padding::causal(2, 1))?;
+            let residual = maker.tensor(device, [2, 5, 7, 50]);
+            let conv = prepare(device, &weight, None, [1, 1, 1], Padding::causal(2, 1))?;
             Ok((
                 format!("700 channels, {convolutions:?}"),
                 clip.conv3d(&conv, None, Epilogue::Residual(&residual))?,
@@ -199,14 +218,63 @@ fn a_convolution_wider_than_one_pass() {
 
 #[test]
 fn convolutions_by_tiles() {
-    twins(12, 3e-6, |maker, device| Tiled::pick(maker).run(maker, device));
+    twins(12, 3e-6, |maker, device| {
+        Tiled::pick(maker).run(maker, device, Conv3d::new)
+    });
+}
+
+/// Off by a rounding of both sides, where the machine rounds.
+#[test]
+fn convolutions_by_tiles_in_bf16() {
+    twins(12, 1e-2, |maker, device| {
+        Tiled::pick(maker).run(maker, device, Conv3d::bf16)
+    });
+}
+
+/// Each side of a product is off by 2⁻⁸ of itself at most, independently of the other. Tiles multiply sums, whose products' squares come to
+/// 25/9 of what the direct way's come to, and cancel each other out.
+#[test]
+fn convolutions_are_rounded_where_they_may_be_and_no_further() {
+    for kernels in Kernels::all_available() {
+        for (convolutions, spread) in [(Convolutions::Direct, 1.0), (Convolutions::Winograd, 5.0 / 3.0)] {
+            let device = Device::cpu_with(CpuOptions {
+                kernels,
+                convolutions,
+                ..CpuOptions::default()
+            });
+            for inputs in [6, 16, 31, 34, 96] {
+                let run = |prepare: Prepare| {
+                    let mut maker = Maker::new(inputs as u64);
+                    let clip = maker.tensor(&device, [3, 10, 14, inputs]);
+                    let weight = maker.weight(DType::F32, [48, inputs, 3, 3, 3], 1.0);
+                    let conv = prepare(&device, &weight, None, [1, 1, 1], Padding::causal(2, 1));
+                    let y = conv.and_then(|conv| clip.conv3d(&conv, None, Epilogue::None));
+                    y.and_then(|y| y.to_vec()).expect("sound operands")
+                };
+                let (exact, rounded) = (run(Conv3d::new), run(Conv3d::bf16));
+                let case = format!("{kernels:?}, {convolutions:?}, {inputs} inputs");
+                // Few inputs, and an odd one, are not worth the rounding.
+                if !kernels.multiply_pairs() || inputs < 16 || inputs % 2 == 1 {
+                    assert_eq!(rounded, exact, "{case}");
+                    continue;
+                }
+                let squares = |numbers: &mut dyn Iterator<Item = f32>| -> f64 {
+                    numbers.map(|number| f64::from(number).powi(2)).sum()
+                };
+                let error = squares(&mut rounded.iter().zip(&exact).map(|(a, b)| a - b));
+                let relative = (error / squares(&mut exact.iter().copied())).sqrt();
+                let bound = 2f64.sqrt() * 2f64.powi(-8) * spread;
+                assert!((bound / 8.0..bound).contains(&relative), "{case}: {relative:e}");
+            }
+        }
+    }
 }
 
 /// Tiles, strips, shares of outputs: where a sum is computed is no business of its value. And it is not the direct way that is tested.
 #[test]
 fn convolutions_are_equal_to_the_bit_on_any_number_of_threads() {
     for seed in 0..6 {
-        let run = |threads: usize, convolutions: Convolutions| {
+        let run = |threads: usize, convolutions: Convolutions, prepare: Prepare| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
             pool.expect("a few threads").install(|| {
                 let device = Device::cpu_with(CpuOptions {
@@ -215,23 +283,26 @@ fn convolutions_are_equal_to_the_bit_on_any_number_of_threads() {
                 });
                 let mut maker = Maker::new(seed);
                 let (case, y) = Tiled::pick(&mut maker)
-                    .run(&mut maker, &device)
+                    .run(&mut maker, &device, prepare)
                     .expect("sound operands");
                 (case, y.to_vec().expect("sound operands"))
             })
         };
-        let (case, one) = run(1, Convolutions::Winograd);
-        for threads in [2, 7] {
-            assert_eq!(
-                one,
-                run(threads, Convolutions::Winograd).1,
-                "{threads} threads: {case}"
-            );
+        let ways: [(Prepare, f32); 2] = [(Conv3d::new, 3e-6), (Conv3d::bf16, 1e-2)];
+        for (prepare, relative) in ways {
+            let [(case, tiled), (_, direct)] =
+                [Convolutions::Winograd, Convolutions::Direct].map(|convolutions| {
+                    let one = run(1, convolutions, prepare);
+                    for threads in [2, 7] {
+                        let (case, more) = run(threads, convolutions, prepare);
+                        assert_eq!(one.1, more, "{convolutions:?}, {threads} threads: {case}");
+                    }
+                    one
+                });
+            assert_ne!(tiled, direct, "computed in the direct way: {case}");
+            let found = difference(&tiled, &direct);
+            assert!(found.relative <= relative, "{case}: {found:?}");
         }
-        let (_, direct) = run(2, Convolutions::Direct);
-        assert_ne!(one, direct, "computed in the direct way: {case}");
-        let found = difference(&one, &direct);
-        assert!(found.relative <= 3e-6, "{case}: {found:?}");
     }
 }
 
@@ -262,7 +333,7 @@ impl Tiled {
         }
     }
 
-    fn run(&self, maker: &mut Maker, device: &Device) -> Result<(String, Tensor)> {
+    fn run(&self, maker: &mut Maker, device: &Device, prepare: Prepare) -> Result<(String, Tensor)> {
         let Self {
             taps,
             inputs,
@@ -273,13 +344,8 @@ impl Tiled {
         let dtype = maker.pick(&DTYPES);
         let weight = maker.weight(dtype, [outputs, inputs, taps, 3, 3], 1.0);
         let bias = maker.weight(DType::F32, [outputs], 1.0);
-        let conv = Conv3d::new(
-            device,
-            &weight,
-            maker.pick(&[None, Some(&bias)]),
-            [1, 1, 1],
-            padding,
-        )?;
+        let bias = maker.pick(&[None, Some(&bias)]);
+        let conv = prepare(device, &weight, bias, [1, 1, 1], padding)?;
         let clip = maker.tensor(device, [t, y, x, inputs]);
         let frames = maker.between(0, padding.before);
         let past = maker.tensor(device, [frames, y, x, inputs]);

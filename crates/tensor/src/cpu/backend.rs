@@ -139,10 +139,10 @@ impl Backend for Cpu {
         Ok(self.make(x.device(), output, |out| match weight {
             ConvWeight::Stored(weight) => conv3d::naive(&input, weight, &finish, output, out),
             ConvWeight::Packed(weight) => conv3d::fast(
-                self.kernels,
-                self.convolutions,
+                (self.kernels, self.convolutions),
                 &input,
                 weight,
+                conv.may_round,
                 &finish,
                 output,
                 out,

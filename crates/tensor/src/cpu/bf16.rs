@@ -53,10 +53,7 @@ pub(super) fn fast(kernels: Kernels, x: &[f32], weight: &Rounded, finish: &Finis
     let mut rounded = vec![0.0; rows.min(ROWS_AT_ONCE) * width];
     for first in (0..rows).step_by(ROWS_AT_ONCE) {
         let rounded = &mut rounded[..ROWS_AT_ONCE.min(rows - first) * width];
-        (rounded.par_chunks_mut(width))
-            .zip(x[first * inputs..].par_chunks(inputs))
-            .with_min_len(16)
-            .for_each(|(to, from)| kernels.run(Round { from, to }));
+        round(kernels, &x[first * inputs..][..2 * rounded.len()], rounded);
         gemm::multiply::<_, Pairs>(
             kernels,
             rounded,
@@ -68,7 +65,14 @@ pub(super) fn fast(kernels: Kernels, x: &[f32], weight: &Rounded, finish: &Finis
     }
 }
 
-/// A row rounded.
+/// Rounds numbers to [`Pairs`], half as many.
+pub(super) fn round(kernels: Kernels, from: &[f32], to: &mut [f32]) {
+    const AT_ONCE: usize = 1 << 13;
+    (to.par_chunks_mut(AT_ONCE))
+        .zip(from.par_chunks(AT_ONCE * Pairs::PER_PLACE))
+        .for_each(|(to, from)| kernels.run(Round { from, to }));
+}
+
 struct Round<'a> {
     from: &'a [f32],
     to: &'a mut [f32],

@@ -4,8 +4,14 @@
 //! or the direct one, below, which treats six output pixels, wherever they are, as the rows of a product: each tap is a stretch
 //! of it whose six rows start at the six pixels the tap sees (or at zeros, beyond the border). Taps that see nothing but zeros are
 //! skipped: of the very first frame that is two thirds of the work. Both ways read the same panels of weights.
+//!
+//! Either way may round to bf16 what it multiplies: weights as they are brought into lines, pixels into [`Pairs`] of channels before the
+//! direct way reads them, or as they are transformed. From there on a channel is a place, one number or two.
 
 mod winograd;
+
+use std::marker::PhantomData;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -14,12 +20,15 @@ use half::f16;
 
 use crate::cpu::Convolutions;
 use crate::cpu::Kernels;
+use crate::cpu::bf16::round;
 use crate::cpu::epilogue::Finish;
 use crate::cpu::math::Plain;
 use crate::cpu::scratch::Output;
 use crate::cpu::scratch::Part;
 use crate::cpu::scratch::Scratch;
 use crate::cpu::simd::Line;
+use crate::cpu::simd::Numbers;
+use crate::cpu::simd::Pairs;
 use crate::cpu::simd::Segment;
 use crate::cpu::simd::Simd;
 use crate::cpu::simd::Singles;
@@ -38,6 +47,13 @@ const PASS_LINES: usize = 3072;
 
 /// Pixels of one task: their surroundings stay in the cache while the groups of outputs take turns.
 const CHUNK_PIXELS: usize = 3072;
+
+/// Groups of sixteen outputs of one task. It is even whatever the kernels, and tasks start where it divides, so that a group is
+/// computed beside the same other one however work is divided.
+const TASK_GROUPS: usize = 2;
+
+/// Below this many input channels rounding gains nothing.
+const ROUNDED_INPUTS_MIN: usize = 16;
 
 /// The weight of a convolution as the twins want it.
 pub(super) enum ConvWeight {
@@ -61,6 +77,7 @@ enum Panels {
 }
 
 /// The input of a convolution: frames, the frames before them, and zeros around.
+#[derive(Clone, Copy)]
 pub(super) struct Input<'a> {
     /// `[T, Y, X, C]`.
     x: &'a [f32],
@@ -150,12 +167,12 @@ pub(super) fn naive(input: &Input<'_>, weight: &Weight, finish: &Finish<'_>, out
     }
 }
 
-/// The same, fast.
+/// The same, fast; where it `may_round`, in bf16 by kernels that multiply pairs.
 pub(super) fn fast(
-    kernels: Kernels,
-    convolutions: Convolutions,
+    (kernels, convolutions): (Kernels, Convolutions),
     input: &Input<'_>,
     weight: &Packed,
+    may_round: bool,
     finish: &Finish<'_>,
     output: Shape,
     out: &mut [f32],
@@ -179,10 +196,16 @@ pub(super) fn fast(
         finish,
         out: &Output::new(out, outputs),
     };
+    let inputs = input.geometry.inputs;
+    let rounds = may_round
+        && kernels.multiply_pairs()
+        && inputs.is_multiple_of(Pairs::PER_PLACE)
+        && inputs >= ROUNDED_INPUTS_MIN;
+    let way = (kernels, convolutions, rounds);
     match &weight.panels {
-        Panels::F32(panels) => conv.run(kernels, convolutions, panels),
-        Panels::BF16(panels) => conv.run(kernels, convolutions, panels),
-        Panels::F16(panels) => conv.run(kernels, convolutions, panels),
+        Panels::F32(panels) => conv.run(way, panels),
+        Panels::BF16(panels) => conv.run(way, panels),
+        Panels::F16(panels) => conv.run(way, panels),
     }
 }
 
@@ -200,42 +223,69 @@ struct Convolution<'a> {
 }
 
 impl Convolution<'_> {
-    /// Computes all of it, the way that `convolutions` says where the shape suits that.
-    fn run<P: StoredLine>(&self, kernels: Kernels, convolutions: Convolutions, panels: &[P]) {
-        match convolutions {
-            Convolutions::Winograd if winograd::suits(self) => winograd::run(kernels, self, panels),
-            Convolutions::Winograd | Convolutions::Direct => self.run_direct(kernels, panels),
+    /// Computes all of it, the way that `convolutions` says where the shape suits that, rounded or not.
+    fn run<P: StoredLine>(
+        &self,
+        (kernels, convolutions, rounds): (Kernels, Convolutions, bool),
+        panels: &[P],
+    ) {
+        let by_tiles = convolutions == Convolutions::Winograd && winograd::suits(self);
+        match (by_tiles, rounds) {
+            (true, false) => winograd::run::<P, Singles>(kernels, self, panels),
+            (true, true) => winograd::run::<P, Pairs>(kernels, self, panels),
+            (false, false) => self.run_direct::<P, Singles>(kernels, panels),
+            (false, true) => {
+                let rounded = [self.input.x, self.input.past].map(|numbers| {
+                    let mut places = vec![0.0; numbers.len() / Pairs::PER_PLACE];
+                    round(kernels, numbers, &mut places);
+                    places
+                });
+                let mut input = Input {
+                    x: &rounded[0],
+                    past: &rounded[1],
+                    ..*self.input
+                };
+                input.geometry.inputs /= Pairs::PER_PLACE;
+                let conv = Convolution {
+                    input: &input,
+                    ..*self
+                };
+                conv.run_direct::<P, Pairs>(kernels, panels);
+            }
         }
     }
 
-    fn run_direct<P: StoredLine>(&self, kernels: Kernels, panels: &[P]) {
+    /// The input's channels are places of `N`.
+    fn run_direct<P: StoredLine, N: Numbers>(&self, kernels: Kernels, panels: &[P]) {
         let pixels = self.frames * self.rows * self.columns;
         let groups = self.outputs.div_ceil(TILE_COLUMNS);
+        let shares = groups.div_ceil(TASK_GROUPS);
         let wanted = pixels
             .div_ceil(CHUNK_PIXELS)
-            .max((4 * rayon::current_num_threads()).div_ceil(groups));
+            .max((4 * rayon::current_num_threads()).div_ceil(shares));
         let chunk = pixels.div_ceil(wanted).max(60).next_multiple_of(TILE_ROWS);
-        let lines = self.taps.len() * self.input.geometry.inputs;
-        (0..groups * pixels.div_ceil(chunk))
+        (0..shares * pixels.div_ceil(chunk))
             .into_par_iter()
             .for_each(|task| {
-                let (group, first) = (task % groups, task / groups * chunk);
-                kernels.run(Group {
+                let (first_group, first) = (task % shares * TASK_GROUPS, task / shares * chunk);
+                kernels.run(Share {
+                    numbers: PhantomData::<N>,
                     conv: self,
-                    group,
+                    groups: first_group..groups.min(first_group + TASK_GROUPS),
                     pixels: first..pixels.min(first + chunk),
-                    panel: &panels[group * lines..(group + 1) * lines],
+                    panels,
                 });
             });
     }
 }
 
-/// Sixteen outputs of some pixels: what one task computes.
-struct Group<'a, P> {
+/// A few groups of sixteen outputs of some pixels: what one task computes.
+struct Share<'a, P, N> {
+    numbers: PhantomData<N>,
     conv: &'a Convolution<'a>,
-    group: usize,
-    pixels: std::ops::Range<usize>,
-    panel: &'a [P],
+    groups: Range<usize>,
+    pixels: Range<usize>,
+    panels: &'a [P],
 }
 
 /// Sixteen weights as stored.
@@ -243,8 +293,8 @@ trait StoredLine: Copy + Send + Sync {
     /// The weights in `f32`.
     fn widen(&self) -> Line;
 
-    /// The panel as lines: itself, or widened into `scratch`.
-    fn lines<'a>(panel: &'a [Self], scratch: &'a mut [Line]) -> &'a [Line];
+    /// Lines as they are, if they are stored as such.
+    fn as_lines(stored: &[Self]) -> Option<&[Line]>;
 }
 
 impl StoredLine for Line {
@@ -254,8 +304,8 @@ impl StoredLine for Line {
     }
 
     #[inline(always)]
-    fn lines<'a>(panel: &'a [Self], _: &'a mut [Line]) -> &'a [Line] {
-        panel
+    fn as_lines(stored: &[Self]) -> Option<&[Line]> {
+        Some(stored)
     }
 }
 
@@ -270,62 +320,102 @@ impl<W: Stored> StoredLine for [W; TILE_COLUMNS] {
     }
 
     #[inline(always)]
-    fn lines<'a>(panel: &'a [Self], scratch: &'a mut [Line]) -> &'a [Line] {
-        let scratch = &mut scratch[..panel.len()];
-        for (line, stored) in scratch.iter_mut().zip(panel) {
-            *line = StoredLine::widen(stored);
-        }
-        scratch
+    fn as_lines(_: &[Self]) -> Option<&[Line]> {
+        None
     }
 }
 
-impl<P: StoredLine> Work for Group<'_, P> {
+/// A stretch of each of a few panels, as lines of places of `N`, and how many lines one is behind the other. They are `depth` lines as
+/// stored, `stride` from one to the next, and stay where they are if they are what is wanted.
+#[inline(always)]
+fn lines<'a, P: StoredLine, N: Numbers>(
+    panels: &'a [P],
+    (depth, stride): (usize, usize),
+    scratch: &'a mut [Line],
+) -> (&'a [Line], usize) {
+    if N::PER_PLACE == 1
+        && let Some(lines) = P::as_lines(panels)
+    {
+        return (lines, stride);
+    }
+    let places = depth / N::PER_PLACE;
+    for (panel, lines) in panels.chunks(stride).zip(scratch.chunks_exact_mut(places)) {
+        for (line, stored) in lines.iter_mut().zip(panel.chunks_exact(N::PER_PLACE)) {
+            *line = join::<N>(&stored[0].widen(), &stored[N::PER_PLACE - 1].widen());
+        }
+    }
+    (scratch, places)
+}
+
+/// Weights of neighbouring inputs, or of one, as places of `N`.
+#[inline(always)]
+fn join<N: Numbers>(first: &Line, second: &Line) -> Line {
+    let mut line = Line::default();
+    for ((place, first), second) in line.0.iter_mut().zip(&first.0).zip(&second.0) {
+        *place = N::join(*first, *second);
+    }
+    line
+}
+
+impl<P: StoredLine, N: Numbers> Work for Share<'_, P, N> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         let Self {
+            numbers: _,
             conv,
-            group,
+            groups,
             pixels,
-            panel,
+            panels,
         } = self;
-        let inputs = conv.input.geometry.inputs;
-        let column = group * TILE_COLUMNS;
-        let columns = (column, TILE_COLUMNS.min(conv.outputs - column));
-        let taps_per_pass = (PASS_LINES / inputs.max(1)).max(1);
-        let mut scratch = Scratch::lend(panel.len().min(taps_per_pass * inputs));
+        let depth = conv.input.geometry.inputs;
+        let stored = depth * N::PER_PLACE;
+        let stride = conv.taps.len() * stored;
         let mut segments = Vec::with_capacity(conv.taps.len());
-        let mut from = 0;
-        while from < conv.taps.len() {
-            let to = conv.taps.len().min(from + taps_per_pass);
-            let part = Part {
-                first: from == 0,
-                last: to == conv.taps.len(),
-            };
-            let lines = P::lines(&panel[from * inputs..to * inputs], scratch.lines());
-            let mut pixel = pixels.start;
-            while pixel < pixels.end {
-                let rows = (pixel, TILE_ROWS.min(pixels.end - pixel));
-                conv.collect(rows, from..to, lines, &mut segments);
-                // SAFETY: `collect` gives rows and panels of `inputs` numbers and lines; tasks differ in pixels or in the group of
-                // outputs; the instructions are those of `Kernels::run`.
-                unsafe {
-                    conv.out
-                        .tile::<S, Singles>((&segments, inputs), rows, columns, part, conv.finish)
+        let mut group = groups.start;
+        while group < groups.end {
+            let count = S::at_once(groups.end - group);
+            let column = group * TILE_COLUMNS;
+            let columns = (column, (count * TILE_COLUMNS).min(conv.outputs - column));
+            let taps_per_pass = (PASS_LINES / count / depth.max(1)).max(1);
+            let mut scratch = Scratch::lend(count * conv.taps.len().min(taps_per_pass) * depth);
+            let mut from = 0;
+            while from < conv.taps.len() {
+                let to = conv.taps.len().min(from + taps_per_pass);
+                let part = Part {
+                    first: from == 0,
+                    last: to == conv.taps.len(),
                 };
-                pixel += TILE_ROWS;
+                let stretch = (to - from) * stored;
+                let panels = &panels[group * stride + from * stored..][..(count - 1) * stride + stretch];
+                let (lines, stride) = lines::<P, N>(panels, (stretch, stride), scratch.lines());
+                let mut pixel = pixels.start;
+                while pixel < pixels.end {
+                    let rows = (pixel, TILE_ROWS.min(pixels.end - pixel));
+                    conv.collect(rows, from..to, lines, &mut segments);
+                    // SAFETY: `collect` gives rows and panels of `depth` numbers and lines, behind which those of the second group are;
+                    // tasks differ in pixels or in groups of outputs; the instructions are those of `Kernels::run`, which has checked
+                    // for those of pairs.
+                    unsafe {
+                        conv.out
+                            .tiles::<S, N>(&segments, (depth, stride), rows, columns, part, conv.finish);
+                    };
+                    pixel += TILE_ROWS;
+                }
+                from = to;
             }
-            from = to;
+            group += count;
         }
     }
 }
 
 impl Convolution<'_> {
-    /// What the taps `taps` see of `count` output pixels from `first` on. `lines` are the weights of those taps.
+    /// What the taps `taps` see of `count` output pixels from `first` on. `lines` are the weights of those taps, of which there may be
+    /// more behind.
     #[inline(always)]
     fn collect(
         &self,
         (first, count): (usize, usize),
-        taps: std::ops::Range<usize>,
+        taps: Range<usize>,
         lines: &[Line],
         segments: &mut Vec<Segment>,
     ) {
@@ -346,39 +436,42 @@ impl Convolution<'_> {
                 x * stride[2],
             );
         }
-        let one_line = places[0].0 == places[TILE_ROWS - 1].0 && places[0].1 == places[TILE_ROWS - 1].1;
-        let mut seen = [None; TILE_ROWS];
-        let mut seen_of = None;
+        let [(t, y, left), .., (last_t, last_y, right)] = places;
+        let are_neighbours = count == TILE_ROWS && (t, y) == (last_t, last_y);
+        // Counted with padding, as places and taps are.
+        let columns = padding.left..padding.left + self.input.columns;
+        let (mut line, mut line_of) = (None, None);
         segments.clear();
         for (&(dt, dy, dx), panel) in self.taps[taps].iter().zip(lines.chunks_exact(inputs)) {
-            if seen_of != Some((dt, dy)) {
-                seen_of = Some((dt, dy));
-                for i in 0..TILE_ROWS {
-                    let (t, y, _) = places[i];
-                    seen[i] = if one_line && i > 0 {
-                        seen[0]
-                    } else {
-                        self.input.row(t + dt, y + dy)
-                    };
-                }
-            }
             let mut rows = [self.zeros.as_ptr(); TILE_ROWS];
-            let mut any = false;
-            for i in 0..TILE_ROWS {
-                let x = (places[i].2 + dx).wrapping_sub(padding.left);
-                if let Some(line) = seen[i]
-                    && x < self.input.columns
-                {
-                    rows[i] = line[x * inputs..][..inputs].as_ptr();
-                    any = true;
+            if are_neighbours && columns.contains(&(left + dx)) && columns.contains(&(right + dx)) {
+                if line_of != Some((dt, dy)) {
+                    (line, line_of) = (self.input.row(t + dt, y + dy), Some((dt, dy)));
+                }
+                let Some(line) = line else { continue };
+                let seen =
+                    &line[(left + dx - padding.left) * inputs..(right + dx - padding.left + 1) * inputs];
+                for (i, row) in rows.iter_mut().enumerate() {
+                    *row = seen.as_ptr().wrapping_add(i * stride[2] * inputs);
+                }
+            } else {
+                let mut any = false;
+                for (row, (t, y, x)) in rows.iter_mut().zip(places) {
+                    if let Some(line) = self.input.row(t + dt, y + dy)
+                        && columns.contains(&(x + dx))
+                    {
+                        *row = line[(x + dx - padding.left) * inputs..][..inputs].as_ptr();
+                        any = true;
+                    }
+                }
+                if !any {
+                    continue;
                 }
             }
-            if any {
-                segments.push(Segment {
-                    rows,
-                    panel: panel.as_ptr(),
-                });
-            }
+            segments.push(Segment {
+                rows,
+                panel: panel.as_ptr(),
+            });
         }
     }
 }

@@ -177,7 +177,8 @@ impl<W: Rows, N: Numbers> Work for Block<'_, W, N> {
                 }
                 let mut column = columns.start;
                 while column < columns.end {
-                    let width = TILE_COLUMNS.min(columns.end - column);
+                    let left = columns.end - column;
+                    let width = left.min(S::at_once(left.div_ceil(TILE_COLUMNS)) * TILE_COLUMNS);
                     let segment = Segment {
                         rows: pointers,
                         panel: lines[(column - columns.start) / TILE_COLUMNS * depth..][..depth].as_ptr(),
@@ -185,21 +186,19 @@ impl<W: Rows, N: Numbers> Work for Block<'_, W, N> {
                     for i in 0..count {
                         S::fetch(p.out.place(p.first + row + i, column));
                     }
-                    let row = p.first + row;
-                    // SAFETY: rows and panels were sliced to `depth`; tasks differ in rows or columns; the instructions are those
-                    // of `Kernels::run`.
+                    // SAFETY: rows and panels were sliced to `depth`, and packed one behind the other; tasks differ in rows or columns; the
+                    // instructions are those of `Kernels::run`.
                     unsafe {
-                        if S::HAS_TWO && count == TILE_ROWS && column + 2 * TILE_COLUMNS <= columns.end {
-                            let product = (&[segment][..], depth, depth);
-                            p.out.tile_two::<S, N>(product, (row, column), part, p.finish);
-                            column += 2 * TILE_COLUMNS;
-                        } else {
-                            let (rows, columns) = ((row, count), (column, width));
-                            p.out
-                                .tile::<S, N>((&[segment], depth), rows, columns, part, p.finish);
-                            column += TILE_COLUMNS;
-                        }
+                        p.out.tiles::<S, N>(
+                            &[segment],
+                            (depth, depth),
+                            (p.first + row, count),
+                            (column, width),
+                            part,
+                            p.finish,
+                        );
                     }
+                    column += width;
                 }
             }
         }

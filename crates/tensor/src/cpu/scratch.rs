@@ -11,7 +11,6 @@ use crate::cpu::simd::Segment;
 use crate::cpu::simd::Simd;
 use crate::cpu::simd::TILE_COLUMNS;
 use crate::cpu::simd::TILE_ROWS;
-use crate::cpu::simd::Tile;
 
 thread_local! {
     static LINES: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
@@ -98,45 +97,52 @@ impl<'a> Output<'a> {
         unsafe { std::slice::from_raw_parts_mut(self.start.add(start), count) }
     }
 
-    /// Computes a tile, of which the first `rows` rows and `columns` columns go to `row`, `column`.
+    /// Computes one tile or two beside each other, as many as `columns` columns need, of which the first `rows` rows go to `row`, `column`.
+    /// The panels of a second one are `stride` lines behind those of the first.
     ///
     /// # Safety
-    /// No one else has any of those numbers at this time; segments and depth are as [`Simd::tile`] asks for.
+    /// No one else has any of those numbers at this time; segments, depth and stride are as [`Simd::tiles`] asks for, as is the number of tiles.
     #[inline(always)]
-    pub(super) unsafe fn tile<S: Simd, N: Numbers>(
+    pub(super) unsafe fn tiles<S: Simd, N: Numbers>(
         &self,
-        (segments, depth): (&[Segment], usize),
+        segments: &[Segment],
+        (depth, stride): (usize, usize),
         (row, rows): (usize, usize),
         (column, columns): (usize, usize),
         part: Part,
         finish: &Finish<'_>,
     ) {
-        let decay = if part.first { None } else { Some(&[1.0; TILE_ROWS]) };
-        if rows == TILE_ROWS && columns == TILE_COLUMNS {
+        let count = columns.div_ceil(TILE_COLUMNS);
+        if rows == TILE_ROWS && columns.is_multiple_of(TILE_COLUMNS) {
             assert!((row + rows - 1) * self.width + column + columns <= self.len);
             let place = Place {
                 start: self.place(row, column),
                 stride: self.width,
             };
-            // SAFETY: the caller's promise, and the whole tile is within the result by the assertion.
+            let decay = if part.first { None } else { Some(&[1.0; TILE_ROWS]) };
+            // SAFETY: the caller's promise, and the whole tiles are within the result by the assertion.
             unsafe {
-                S::tile::<N>(segments, depth, place, decay);
-                self.finish::<S>(row, column, part, finish);
+                S::tiles::<N>(count, segments, (depth, stride), place, decay);
+                for tile in 0..count {
+                    self.finish::<S>(row, column + tile * TILE_COLUMNS, part, finish);
+                }
             }
             return;
         }
-        let mut tile = Tile::default();
+        let mut tiles = [[Line::default(); 2]; TILE_ROWS];
         let place = Place {
-            start: tile.as_mut_ptr().cast(),
-            stride: TILE_COLUMNS,
+            start: tiles.as_mut_ptr().cast(),
+            stride: 2 * TILE_COLUMNS,
         };
-        // SAFETY: the caller's promise, and the tile is ours.
-        unsafe { S::tile::<N>(segments, depth, place, None) };
-        for (i, line) in tile[..rows].iter().enumerate() {
+        // SAFETY: the caller's promise, and the tiles are ours.
+        unsafe { S::tiles::<N>(count, segments, (depth, stride), place, None) };
+        for (i, lines) in tiles[..rows].iter().enumerate() {
             // SAFETY: the caller's promise.
             let out = unsafe { self.span(row + i, column, columns) };
-            for (out, sum) in out.iter_mut().zip(&line.0) {
-                *out = if part.first { *sum } else { *out + sum };
+            for (out, line) in out.chunks_mut(TILE_COLUMNS).zip(lines) {
+                for (out, sum) in out.iter_mut().zip(&line.0) {
+                    *out = if part.first { *sum } else { *out + sum };
+                }
             }
             if part.last {
                 finish.apply::<S>(row + i, column, out);
@@ -144,36 +150,10 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Computes two whole tiles, the second of the panels `stride` lines behind those of the first and to its right.
-    ///
-    /// # Safety
-    /// As [`Output::tile`], for both; and [`Simd::HAS_TWO`].
-    #[inline(always)]
-    pub(super) unsafe fn tile_two<S: Simd, N: Numbers>(
-        &self,
-        (segments, depth, stride): (&[Segment], usize, usize),
-        (row, column): (usize, usize),
-        part: Part,
-        finish: &Finish<'_>,
-    ) {
-        assert!((row + TILE_ROWS - 1) * self.width + column + 2 * TILE_COLUMNS <= self.len);
-        let place = Place {
-            start: self.place(row, column),
-            stride: self.width,
-        };
-        let decay = if part.first { None } else { Some(&[1.0; TILE_ROWS]) };
-        // SAFETY: the caller's promise, and both tiles are within the result by the assertion.
-        unsafe {
-            S::tile_two::<N>(segments, depth, stride, place, decay);
-            self.finish::<S>(row, column, part, finish);
-            self.finish::<S>(row, column + TILE_COLUMNS, part, finish);
-        }
-    }
-
     /// Takes a whole tile through the finish, if it has its last part.
     ///
     /// # Safety
-    /// As [`Output::tile`].
+    /// As [`Output::tiles`].
     #[inline(always)]
     unsafe fn finish<S: Simd>(&self, row: usize, column: usize, part: Part, finish: &Finish<'_>) {
         if !part.last || !finish.changes() {

@@ -23,9 +23,6 @@ pub(super) const LANES: usize = 8;
 #[repr(C, align(64))]
 pub(super) struct Line(pub(super) [f32; TILE_COLUMNS]);
 
-/// The sums of a tile, where there is no other place for them.
-pub(super) type Tile = [Line; TILE_ROWS];
-
 /// Where a tile goes: row `i` of it `i · stride` numbers behind the start.
 #[derive(Clone, Copy)]
 pub(super) struct Place {
@@ -155,6 +152,12 @@ pub(super) trait Numbers: Send + Sync {
 
     /// The neighbours; zero for one that is not there.
     fn split(place: f32) -> [f32; 2];
+
+    /// Puts eight neighbours to the places from `to` on.
+    ///
+    /// # Safety
+    /// As [`Simd::store`], of as many places as they take.
+    unsafe fn put<S: Simd>(numbers: S::Lanes, to: *mut f32);
 }
 
 /// A number.
@@ -175,6 +178,12 @@ impl Numbers for Singles {
     fn split(place: f32) -> [f32; 2] {
         [place, 0.0]
     }
+
+    #[inline(always)]
+    unsafe fn put<S: Simd>(numbers: S::Lanes, to: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe { S::store(numbers, to) }
+    }
 }
 
 impl Numbers for Pairs {
@@ -189,6 +198,20 @@ impl Numbers for Pairs {
     fn split(place: f32) -> [f32; 2] {
         let bits = place.to_bits();
         [f32::from_bits(bits << 16), f32::from_bits(bits & 0xffff_0000)]
+    }
+
+    #[inline(always)]
+    unsafe fn put<S: Simd>(numbers: S::Lanes, to: *mut f32) {
+        let mut neighbours = [0.0; LANES];
+        let mut places = [0.0; LANES / 2];
+        // SAFETY: the array is of eight numbers; else the caller's promise.
+        unsafe {
+            S::store(numbers, neighbours.as_mut_ptr());
+            for (place, pair) in places.iter_mut().zip(neighbours.as_chunks::<2>().0) {
+                *place = Self::join(pair[0], pair[1]);
+            }
+            to.cast::<[f32; LANES / 2]>().write(places);
+        }
     }
 }
 
@@ -289,7 +312,7 @@ impl Simd for Portable {
 }
 
 impl Kernels {
-    /// Whether these kernels multiply pairs of bf16, faster than numbers: whether [`crate::Linear::bf16`] rounds.
+    /// Whether these kernels multiply pairs of bf16, faster than numbers: whether [`crate::Linear::bf16`] and [`crate::Conv3d::bf16`] round.
     pub fn multiply_pairs(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]

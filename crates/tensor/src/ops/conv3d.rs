@@ -18,6 +18,8 @@ pub struct Conv3d {
     pub bias: Option<Tensor>,
     /// Extents, strides and padding.
     pub geometry: Geometry,
+    /// Whether what is multiplied may be rounded: see [`Conv3d::bf16`].
+    pub may_round: bool,
 }
 
 /// What a convolution reaches over. Each triple is time, rows, columns.
@@ -128,6 +130,23 @@ impl Conv3d {
                 .prepare_conv3d(&weight.reshape([outputs, inputs, t, y, x])?, &geometry)?,
             bias: bias.map(|bias| Tensor::from_weight(device, bias)).transpose()?,
             geometry,
+            may_round: false,
+        })
+    }
+
+    /// The same in bf16 where the CPU has instructions for it, with bounded loss: what is multiplied, be it pixels and weights or what tiles
+    /// of them are transformed to, is rounded, products are summed in `f32`. The weight is kept as it is stored. Inputs that are few, or
+    /// odd in number, are not rounded: there is nothing to gain. Elsewhere it is [`Conv3d::new`].
+    pub fn bf16(
+        device: &Device,
+        weight: &Weight,
+        bias: Option<&Weight>,
+        stride: [usize; 3],
+        padding: Padding,
+    ) -> Result<Self> {
+        Ok(Self {
+            may_round: true,
+            ..Self::new(device, weight, bias, stride, padding)?
         })
     }
 }

@@ -7,25 +7,30 @@
 //! The three transforms are sums and differences (and halves), so that results differ from the direct way's by its own rounding and
 //! little more. Larger tiles multiply less (F(4×4) 36 times for 16 pixels) but round several times worse; `docs/numerics.md` has both.
 //!
-//! Weights stay as stored. Sixteen outputs at a time are transformed for all tiles of a task, which costs a few hundredths of the
-//! products, where keeping them transformed would cost 16/9 of the memory of an `f32` weight and 32/9 of a 16-bit one.
+//! Weights stay as stored. Those of one group of sixteen outputs, or of two, are transformed for all tiles of a task, which costs a few
+//! hundredths of the products, where keeping them transformed would cost 16/9 of the memory of an `f32` weight and 32/9 of a 16-bit one.
+//!
+//! Where products are rounded, it is the transformed numbers that are, once.
 //!
 //! Reference: A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", 2015, section 4.1.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::Convolution;
 use super::StoredLine;
+use super::TASK_GROUPS;
+use super::join;
 use crate::cpu::Kernels;
 use crate::cpu::scratch::Scratch;
 use crate::cpu::simd::LANES;
 use crate::cpu::simd::Line;
+use crate::cpu::simd::Numbers;
 use crate::cpu::simd::Place;
 use crate::cpu::simd::Segment;
 use crate::cpu::simd::Simd;
-use crate::cpu::simd::Singles;
 use crate::cpu::simd::TILE_COLUMNS;
 use crate::cpu::simd::TILE_ROWS;
 use crate::cpu::simd::Work;
@@ -71,9 +76,9 @@ pub(super) fn suits(conv: &Convolution<'_>) -> bool {
         && rows >= ROWS_MIN
 }
 
-/// Computes `conv`, which [`suits`]. `panels` are those of [`super::Packed`].
-pub(super) fn run<P: StoredLine>(kernels: Kernels, conv: &Convolution<'_>, panels: &[P]) {
-    let inputs = conv.input.geometry.inputs;
+/// Computes `conv`, which [`suits`], with products of `N`. `panels` are those of [`super::Packed`].
+pub(super) fn run<P: StoredLine, N: Numbers>(kernels: Kernels, conv: &Convolution<'_>, panels: &[P]) {
+    let depth = conv.input.geometry.inputs / N::PER_PLACE;
     let taps = conv.input.geometry.kernel[0];
     let groups = conv.outputs.div_ceil(TILE_COLUMNS);
     let tiles = conv.rows.div_ceil(STEP) * conv.columns.div_ceil(STEP);
@@ -82,7 +87,7 @@ pub(super) fn run<P: StoredLine>(kernels: Kernels, conv: &Convolution<'_>, panel
     let blocks = conv.frames.div_ceil(FRAMES_MAX);
     let frames = conv.frames.div_ceil(blocks);
     let tiles_max = (TASK_ROWS / frames)
-        .min(TASK_FEATURES / (POSITIONS * (frames + taps - 1) * inputs))
+        .min(TASK_FEATURES / (POSITIONS * (frames + taps - 1) * depth))
         .max(TASK_ROWS_MIN.div_ceil(frames));
     let strip = tiles
         .div_ceil(tiles.div_ceil(tiles_max))
@@ -90,12 +95,13 @@ pub(super) fn run<P: StoredLine>(kernels: Kernels, conv: &Convolution<'_>, panel
     let strips = tiles.div_ceil(strip);
     // Where those are not work enough for all threads, groups of outputs are divided as well.
     let wanted = (4 * rayon::current_num_threads()).div_ceil(blocks * strips);
-    let share = groups.div_ceil(wanted.min(groups));
+    let share = groups.div_ceil(wanted.min(groups)).next_multiple_of(TASK_GROUPS);
     let shares = groups.div_ceil(share);
 
     (0..blocks * strips * shares).into_par_iter().for_each(|task| {
         let part = |index: usize, size: usize, whole: usize| index * size..whole.min((index + 1) * size);
         kernels.run(Task {
+            numbers: PhantomData::<N>,
             conv,
             panels,
             frames: part(task / shares / strips, frames, conv.frames),
@@ -106,7 +112,8 @@ pub(super) fn run<P: StoredLine>(kernels: Kernels, conv: &Convolution<'_>, panel
 }
 
 /// Some tiles of some output frames, some groups of sixteen outputs of them.
-struct Task<'a, P> {
+struct Task<'a, P, N> {
+    numbers: PhantomData<N>,
     conv: &'a Convolution<'a>,
     panels: &'a [P],
     frames: Range<usize>,
@@ -114,10 +121,11 @@ struct Task<'a, P> {
     groups: Range<usize>,
 }
 
-impl<P: StoredLine> Work for Task<'_, P> {
+impl<P: StoredLine, N: Numbers> Work for Task<'_, P, N> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         let Self {
+            numbers: _,
             conv,
             panels,
             frames,
@@ -126,12 +134,15 @@ impl<P: StoredLine> Work for Task<'_, P> {
         } = self;
         let inputs = conv.input.geometry.inputs;
         let taps = conv.input.geometry.kernel[0];
+        let depth = inputs / N::PER_PLACE;
+        let panel = taps * depth;
         let height = tiles.len().next_multiple_of(TILE_ROWS);
+        let at_once = S::at_once(groups.len());
         // Lines of a plane, there being one for each position: an odd number, or else what belongs to one tile or one kernel would
         // fall into a few sets of the cache and drive itself out.
-        let features_plane = ((frames.len() + taps - 1) * height * inputs).div_ceil(TILE_COLUMNS) | 1;
-        let weights_plane = (taps * inputs) | 1;
-        let sums_plane = (frames.len() * height) | 1;
+        let features_plane = ((frames.len() + taps - 1) * height * depth).div_ceil(TILE_COLUMNS) | 1;
+        let weights_plane = (at_once * panel) | 1;
+        let sums_plane = (at_once * frames.len() * height) | 1;
         let mut scratch = Scratch::lend(POSITIONS * (features_plane + weights_plane + sums_plane));
         let (features, rest) = scratch.lines().split_at_mut(POSITIONS * features_plane);
         let (weights, rest) = rest.split_at_mut(POSITIONS * weights_plane);
@@ -143,56 +154,67 @@ impl<P: StoredLine> Work for Task<'_, P> {
         for (i, frame) in (frames.start..frames.end + taps - 1).enumerate() {
             if seen[i] {
                 for (j, tile) in tiles.clone().enumerate() {
-                    let to = (i * height + j) * inputs;
-                    transform_tile::<S>(conv, frame, tile, features, features_plane, to);
+                    let to = (i * height + j) * depth;
+                    transform_tile::<S, N>(conv, frame, tile, features, features_plane, to);
                 }
             }
         }
 
         let features = features.as_ptr().cast::<f32>();
         let mut segments = Vec::with_capacity(taps);
-        for group in groups {
-            let lines = TAPS * taps * inputs;
-            transform_weights::<S, P>(&panels[group * lines..(group + 1) * lines], inputs, weights);
+        let mut group = groups.start;
+        while group < groups.end {
+            let count = S::at_once(groups.end - group);
+            for i in 0..count {
+                let lines = TAPS * taps * inputs;
+                let panels = &panels[(group + i) * lines..][..lines];
+                transform_weights::<S, P, N>(panels, inputs, &mut weights[i * panel..], weights_plane);
+            }
             for position in 0..POSITIONS {
                 let features = features.wrapping_add(position * features_plane * TILE_COLUMNS);
-                let weights = &weights[position * weights_plane..(position + 1) * weights_plane];
-                let sums = &mut sums[position * sums_plane..(position + 1) * sums_plane];
+                let weights = &weights[position * weights_plane..][..count * panel];
+                let sums = &mut sums[position * sums_plane..][..sums_plane];
                 // Frame after frame of the same six tiles: what one has read, the next reads again for the most part.
                 for tile in (0..height).step_by(TILE_ROWS) {
                     for frame in 0..frames.len() {
                         segments.clear();
-                        for (tap, panel) in weights.chunks_exact(inputs).enumerate() {
+                        for (tap, lines) in weights[..panel].chunks_exact(depth).enumerate() {
                             if seen[frame + tap] {
-                                let first = ((frame + tap) * height + tile) * inputs;
+                                let first = ((frame + tap) * height + tile) * depth;
                                 segments.push(Segment {
-                                    rows: std::array::from_fn(|i| features.wrapping_add(first + i * inputs)),
-                                    panel: panel.as_ptr(),
+                                    rows: std::array::from_fn(|i| features.wrapping_add(first + i * depth)),
+                                    panel: lines.as_ptr(),
                                 });
                             }
                         }
+                        let row = (frame * height + tile) * count;
                         let place = Place {
-                            start: sums[frame * height + tile..][..TILE_ROWS].as_mut_ptr().cast(),
-                            stride: TILE_COLUMNS,
+                            start: sums[row..][..TILE_ROWS * count].as_mut_ptr().cast(),
+                            stride: count * TILE_COLUMNS,
                         };
-                        // SAFETY: rows lie within the plane of their position and are `inputs` long, as are the panels; the sums
-                        // are six lines of ours; the instructions are those of `Kernels::run`.
-                        unsafe { S::tile::<Singles>(&segments, inputs, place, None) };
+                        // SAFETY: rows lie within the plane of their position and are `depth` long, as are the panels, of which a second
+                        // one is behind the first; the sums are lines of ours; the instructions are those of `Kernels::run`, and those
+                        // for pairs were checked for.
+                        unsafe { S::tiles::<N>(count, &segments, (depth, panel), place, None) };
                     }
                 }
             }
             for (i, frame) in frames.clone().enumerate() {
                 for (j, tile) in tiles.clone().enumerate() {
-                    restore_tile::<S>(conv, (frame, tile, group), sums, sums_plane, i * height + j);
+                    for panel in 0..count {
+                        let row = (i * height + j) * count + panel;
+                        restore_tile::<S>(conv, (frame, tile, group + panel), sums, sums_plane, row);
+                    }
                 }
             }
+            group += count;
         }
     }
 }
 
-/// `Bᵀ · pixels · B` of what `tile` sees of padded frame `frame`: one number per position and channel, at number `to` of each plane.
+/// `Bᵀ · pixels · B` of what `tile` sees of padded frame `frame`: one number per position and channel, at place `to` of each plane.
 #[inline(always)]
-fn transform_tile<S: Simd>(
+fn transform_tile<S: Simd, N: Numbers>(
     conv: &Convolution<'_>,
     frame: usize,
     tile: usize,
@@ -214,7 +236,7 @@ fn transform_tile<S: Simd>(
             }
         }
     }
-    assert!(to + inputs <= plane * TILE_COLUMNS && POSITIONS * plane <= features.len());
+    assert!(to + inputs / N::PER_PLACE <= plane * TILE_COLUMNS && POSITIONS * plane <= features.len());
     let features = features.as_mut_ptr().cast::<f32>().wrapping_add(to);
     let whole = inputs / LANES * LANES;
     for channel in (0..whole).step_by(LANES) {
@@ -226,53 +248,77 @@ fn transform_tile<S: Simd>(
         enter::<S>(&mut square);
         for (position, numbers) in square.as_flattened().iter().enumerate() {
             // SAFETY: within the plane of its position, by the assertion.
-            unsafe { S::store(*numbers, features.add(position * plane * TILE_COLUMNS + channel)) };
+            unsafe {
+                let to = features.add(position * plane * TILE_COLUMNS + channel / N::PER_PLACE);
+                N::put::<S>(*numbers, to);
+            }
         }
     }
-    for channel in whole..inputs {
-        let mut number = [0.0; LANES];
+    let rest = inputs - whole;
+    if rest > 0 {
+        let mut numbers = [0.0; LANES];
         let mut square = [[S::zeros(); SIDE]; SIDE];
-        for (numbers, pixels) in square.as_flattened_mut().iter_mut().zip(pixels.as_flattened()) {
-            number[0] = pixels[channel];
+        for (lanes, pixels) in square.as_flattened_mut().iter_mut().zip(pixels.as_flattened()) {
+            numbers[..rest].copy_from_slice(&pixels[whole..]);
             // SAFETY: the array has as many numbers; the instructions are those of `Kernels::run`.
-            *numbers = unsafe { S::load(number.as_ptr()) };
+            *lanes = unsafe { S::load(numbers.as_ptr()) };
         }
         enter::<S>(&mut square);
-        for (position, numbers) in square.as_flattened().iter().enumerate() {
-            // SAFETY: the array has as many numbers; the number is within the plane of its position, by the assertion.
+        for (position, lanes) in square.as_flattened().iter().enumerate() {
+            // SAFETY: the array has as many numbers; what is copied of them is within the plane of its position, by the assertion.
             unsafe {
-                S::store(*numbers, number.as_mut_ptr());
-                *features.add(position * plane * TILE_COLUMNS + channel) = number[0];
+                N::put::<S>(*lanes, numbers.as_mut_ptr());
+                let to = features.add(position * plane * TILE_COLUMNS + whole / N::PER_PLACE);
+                to.copy_from_nonoverlapping(numbers.as_ptr(), rest / N::PER_PLACE);
             }
         }
     }
 }
 
-/// `G · kernel · Gᵀ` of sixteen outputs: from the lines of every tap to those of every position.
+/// `G · kernel · Gᵀ` of sixteen outputs: from the lines of every tap to those of every position, which are in planes of so many lines.
 #[inline(always)]
-fn transform_weights<S: Simd, P: StoredLine>(panel: &[P], inputs: usize, weights: &mut [Line]) {
-    let plane = weights.len() / POSITIONS;
+fn transform_weights<S: Simd, P: StoredLine, N: Numbers>(
+    panel: &[P],
+    inputs: usize,
+    weights: &mut [Line],
+    plane: usize,
+) {
+    let depth = inputs / N::PER_PLACE;
     for (tap, panel) in panel.chunks_exact(TAPS * inputs).enumerate() {
-        for input in 0..inputs {
-            let mut kernel = [Line::default(); TAPS];
-            for (i, line) in kernel.iter_mut().enumerate() {
-                *line = panel[i * inputs + input].widen();
-            }
-            for half in [0, LANES] {
-                let mut square = [[S::zeros(); SIDE]; SIDE];
-                for (i, line) in kernel.iter().enumerate() {
-                    // SAFETY: a line is twice as long; the instructions are those of `Kernels::run`.
-                    square[i / 3][i % 3] = unsafe { S::load(line.0.as_ptr().add(half)) };
-                }
-                weigh::<S>(&mut square);
-                for (position, numbers) in square.as_flattened().iter().enumerate() {
-                    let line = &mut weights[position * plane + tap * inputs + input];
-                    // SAFETY: as above.
-                    unsafe { S::store(*numbers, line.0.as_mut_ptr().add(half)) };
-                }
+        for place in 0..depth {
+            let first = transform_kernel::<S, P>(panel, inputs, place * N::PER_PLACE);
+            let second = match N::PER_PLACE {
+                1 => first,
+                _ => transform_kernel::<S, P>(panel, inputs, place * N::PER_PLACE + 1),
+            };
+            for (position, (first, second)) in first.iter().zip(&second).enumerate() {
+                weights[position * plane + tap * depth + place] = join::<N>(first, second);
             }
         }
     }
+}
+
+/// The same of one input.
+#[inline(always)]
+fn transform_kernel<S: Simd, P: StoredLine>(panel: &[P], inputs: usize, input: usize) -> [Line; POSITIONS] {
+    let mut kernel = [Line::default(); TAPS];
+    for (i, line) in kernel.iter_mut().enumerate() {
+        *line = panel[i * inputs + input].widen();
+    }
+    let mut lines = [Line::default(); POSITIONS];
+    for half in [0, LANES] {
+        let mut square = [[S::zeros(); SIDE]; SIDE];
+        for (i, line) in kernel.iter().enumerate() {
+            // SAFETY: a line is twice as long; the instructions are those of `Kernels::run`.
+            square[i / 3][i % 3] = unsafe { S::load(line.0.as_ptr().add(half)) };
+        }
+        weigh::<S>(&mut square);
+        for (line, numbers) in lines.iter_mut().zip(square.as_flattened()) {
+            // SAFETY: as above.
+            unsafe { S::store(*numbers, line.0.as_mut_ptr().add(half)) };
+        }
+    }
+    lines
 }
 
 /// `Aᵀ · sums · A` of row `row` of every position: the pixels of `tile` of output frame `frame`, sixteen outputs of each, finished.
