@@ -237,7 +237,7 @@ pub struct EngineConfig {
     pub quality: Quality,
     /// How far a step may be off that is carried over instead of computed; none leaves it to the quality.
     pub step_cache: Option<f32>,
-    /// What the matrices of its transformers' blocks are multiplied in.
+    /// What the matrices of its transformers' blocks are multiplied in, and the VAE's convolutions.
     pub quantization: Quantization,
     /// Pixels of a frame that the model makes.
     pub pixels: Option<usize>,

@@ -4,14 +4,14 @@
 //! |---|---|---|---|
 //! | residual stream, norms, modulation, softmax | as stored | `f32` | `f32` |
 //! | matrix products, convolutions | as stored (`f32`, `bf16`, `f16`), widened inside the panel | `f32` | `bf16` on GPUs, `f32` in the oracle |
-//! | the same in a transformer's blocks, with [`Quantization::Bf16`] on a CPU that has instructions for it | rounded to `bf16` | activations rounded to `bf16`, sums in `f32` | `bf16` on GPUs |
-//! | the same in a transformer's blocks, with [`Quantization::Int8`] | rounded to 8 bits, a scale for each output | activations rounded to 8 bits, a scale for each token; sums exact in `i32`, the result in `f32` | – |
+//! | products in a transformer's blocks and the VAE's convolutions, with [`Quantization::Bf16`] on a CPU that has instructions for it | rounded to `bf16` | activations rounded to `bf16`, sums in `f32` | `bf16` on GPUs |
+//! | products in a transformer's blocks, with [`Quantization::Int8`] | rounded to 8 bits, a scale for each output | activations rounded to 8 bits, a scale for each token; sums exact in `i32`, the result in `f32` | – |
 //! | timestep sinusoid | – | `f32`, as the oracle; the original works in `f64`, which moves an angle by at most 6e-5 | `f32` |
 //! | rotary tables | – | angles in `f64`, tables in `f32` | `f64`, then `f32` |
 //! | sigmas | – | `f64`, kept in `f32` | the same |
 //! | solver coefficients | – | `f64` from the kept sigmas, applied in `f32` | `f32` |
 //! | latents between steps | – | `f32` | `f32` |
-//! | VAE | as stored | `f32` | `f32` |
+//! | VAE, but for its convolutions | as stored | `f32` | `f32` |
 //! | frames | – | `f32` in −1…1, rounded to 8 bits once | the same |
 //!
 //! The functions here are the places where the format of an angle or a coefficient decides the result.
@@ -24,7 +24,7 @@ pub enum Quantization {
     #[default]
     None,
     /// In bf16 where the CPU has instructions for it, with bounded loss: see [`kinora_tensor::Linear::bf16`]. So are the products of the
-    /// blocks' attentions.
+    /// blocks' attentions, and the VAE's convolutions ([`kinora_tensor::Conv3d::bf16`]).
     Bf16,
     /// In 8 bits, with bounded loss: see [`kinora_tensor::Linear::int8`]. The products of the attentions are as with [`Self::Bf16`].
     Int8,

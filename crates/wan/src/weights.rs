@@ -61,7 +61,7 @@ impl Weights {
         Self { loras, ..self }
     }
 
-    /// The same with the matrices of blocks in this quantisation.
+    /// The same with the matrices of blocks, and convolutions, in this quantisation.
     pub fn with_quantization(self, quantization: Quantization) -> Self {
         Self { quantization, ..self }
     }
@@ -129,7 +129,8 @@ impl Weights {
         self.matrix(name, &[width, channels, p, q, r], true)
     }
 
-    /// `name.weight` `[outputs, inputs, kernel…]` and `name.bias`; a kernel of two extents is one in space.
+    /// `name.weight` `[outputs, inputs, kernel…]` and `name.bias`; a kernel of two extents is one in space. In bf16 where that was asked
+    /// for, else exact.
     pub(crate) fn conv(
         &self,
         name: &str,
@@ -137,10 +138,14 @@ impl Weights {
         outputs: usize,
         shape: ConvShape<'_>,
     ) -> Result<Conv3d> {
+        let prepare = match self.quantization {
+            Quantization::Bf16 => Conv3d::bf16,
+            Quantization::None | Quantization::Int8 => Conv3d::new,
+        };
         let extents = [&[outputs, inputs], shape.kernel].concat();
         let weight = self.weight(&format!("{name}.weight"), extents.as_slice())?;
         let bias = self.weight(&format!("{name}.bias"), [outputs])?;
-        Ok(Conv3d::new(
+        Ok(prepare(
             &self.device,
             &weight,
             Some(&bias),

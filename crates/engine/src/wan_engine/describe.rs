@@ -66,7 +66,10 @@ pub(super) fn describe(name: &str, pipeline: &Pipeline, options: &WanOptions) ->
     }
     match options.quantization {
         Quantization::None => {}
-        Quantization::Bf16 => facts.push(("quantization", "bf16, in the transformers' blocks".to_owned())),
+        Quantization::Bf16 => facts.push((
+            "quantization",
+            "bf16, in the transformers' blocks and the VAE".to_owned(),
+        )),
         Quantization::Int8 => facts.push(("quantization", "int8, in the transformers' blocks".to_owned())),
     }
     facts.extend(options.loras.iter().map(|options| ("LoRA", lora(options))));

@@ -57,7 +57,7 @@ pub struct WanOptions {
     pub quality: Quality,
     /// How far a step's velocity may be off where it is carried over instead of computed; `None` leaves it to the quality.
     pub step_cache: Option<f32>,
-    /// What the matrices of its transformers' blocks are multiplied in.
+    /// What the matrices of its transformers' blocks are multiplied in, and the VAE's convolutions.
     pub quantization: Quantization,
     /// Pixels of a frame that the model makes.
     pub area: Option<usize>,

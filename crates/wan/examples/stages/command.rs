@@ -11,9 +11,16 @@ use kinora_wan::Quantization;
 pub(crate) enum Part {
     Text,
     Dit(Quantization),
-    Encoder(Vae, Convolutions),
-    Decoder(Vae, Convolutions),
+    Encoder(Vae, Way),
+    Decoder(Vae, Way),
     Pipeline(Quantization),
+}
+
+/// How convolutions are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Way {
+    pub(crate) convolutions: Convolutions,
+    pub(crate) quantization: Quantization,
 }
 
 /// Of which generation.
@@ -53,7 +60,7 @@ pub(crate) struct Command {
 }
 
 const GRAMMAR: &str = "text exact TOKENS | dit exact|bf16|int8 FRAMES ROWS COLUMNS | \
-    encode|decode vae21|vae22 winograd|direct FRAMES ROWS COLUMNS | \
+    encode|decode vae21|vae22 winograd|direct|bf16 FRAMES ROWS COLUMNS | \
     generate exact|bf16|int8 FRAMES ROWS COLUMNS STEPS FILE";
 
 impl FromStr for Command {
@@ -73,11 +80,11 @@ impl FromStr for Command {
                 work: Work::Clip(Extents::parse(extents)?),
             }),
             ["encode", name, way, extents @ ..] if extents.len() == 3 => Ok(Self {
-                part: Part::Encoder(vae(name)?, convolutions(way)?),
+                part: Part::Encoder(vae(name)?, convolution_way(way)?),
                 work: Work::Clip(Extents::parse(extents)?),
             }),
             ["decode", name, way, extents @ ..] if extents.len() == 3 => Ok(Self {
-                part: Part::Decoder(vae(name)?, convolutions(way)?),
+                part: Part::Decoder(vae(name)?, convolution_way(way)?),
                 work: Work::Clip(Extents::parse(extents)?),
             }),
             ["generate", way, frames, rows, columns, steps, out] => Ok(Self {
@@ -122,12 +129,17 @@ fn quantization(word: &str) -> Result<Quantization, String> {
     }
 }
 
-fn convolutions(word: &str) -> Result<Convolutions, String> {
-    match word {
-        "winograd" => Ok(Convolutions::Winograd),
-        "direct" => Ok(Convolutions::Direct),
-        _ => Err(format!("the way is winograd or direct, not {word:?}")),
-    }
+fn convolution_way(word: &str) -> Result<Way, String> {
+    let (convolutions, quantization) = match word {
+        "winograd" => (Convolutions::Winograd, Quantization::None),
+        "direct" => (Convolutions::Direct, Quantization::None),
+        "bf16" => (Convolutions::Winograd, Quantization::Bf16),
+        _ => return Err(format!("the way is winograd, direct or bf16, not {word:?}")),
+    };
+    Ok(Way {
+        convolutions,
+        quantization,
+    })
 }
 
 fn vae(word: &str) -> Result<Vae, String> {
@@ -157,6 +169,10 @@ mod tests {
             rows,
             columns,
         };
+        let way = |convolutions, quantization| Way {
+            convolutions,
+            quantization,
+        };
         check("text exact 126", Ok((Part::Text, Work::Text { tokens: 126 })));
         check(
             "dit int8 3 30 52",
@@ -165,14 +181,21 @@ mod tests {
         check(
             "encode vae22 direct 5 64 96",
             Ok((
-                Part::Encoder(Vae::Vae22, Convolutions::Direct),
+                Part::Encoder(Vae::Vae22, way(Convolutions::Direct, Quantization::None)),
                 Work::Clip(clip(5, 64, 96)),
             )),
         );
         check(
             "decode vae21 winograd 2 4 6",
             Ok((
-                Part::Decoder(Vae::Vae21, Convolutions::Winograd),
+                Part::Decoder(Vae::Vae21, way(Convolutions::Winograd, Quantization::None)),
+                Work::Clip(clip(2, 4, 6)),
+            )),
+        );
+        check(
+            "decode vae22 bf16 2 4 6",
+            Ok((
+                Part::Decoder(Vae::Vae22, way(Convolutions::Winograd, Quantization::Bf16)),
                 Work::Clip(clip(2, 4, 6)),
             )),
         );
@@ -208,7 +231,7 @@ mod tests {
         );
         check(
             "decode vae21 exact 1 2 2",
-            Err("the way is winograd or direct, not \"exact\""),
+            Err("the way is winograd, direct or bf16, not \"exact\""),
         );
         check("generate exact 9 240 416 4", Err("expected text exact TOKENS"));
     }

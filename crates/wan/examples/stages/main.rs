@@ -101,7 +101,7 @@ enum Model {
 impl Loaded {
     fn load(folder: &Path, part: Part) -> Result<Self, Failure> {
         let convolutions = match part {
-            Part::Encoder(_, convolutions) | Part::Decoder(_, convolutions) => convolutions,
+            Part::Encoder(_, way) | Part::Decoder(_, way) => way.convolutions,
             Part::Text | Part::Dit(_) | Part::Pipeline(_) => Convolutions::Winograd,
         };
         let (meter, device) = Meter::install(CpuOptions {
@@ -112,12 +112,13 @@ impl Loaded {
             let checkpoint = Arc::new(Checkpoint::open(folder.join("model.safetensors"))?);
             Ok(Weights::new(checkpoint, &device))
         };
-        let vae = |vae| -> Result<(Weights, VaeConfig), Failure> {
+        let vae = |vae, quantization| -> Result<(Weights, VaeConfig), Failure> {
             let folder = folder.join(match vae {
                 Vae::Vae21 => "vae21",
                 Vae::Vae22 => "vae22",
             });
-            Ok((weights(&folder)?, VaeConfig::read(&folder.join("config.json"))?))
+            let weights = weights(&folder)?.with_quantization(quantization);
+            Ok((weights, VaeConfig::read(&folder.join("config.json"))?))
         };
         let model = match part {
             Part::Text => {
@@ -131,12 +132,12 @@ impl Loaded {
                 let weights = weights(&folder)?.with_quantization(quantization);
                 Model::Dit(Box::new(Dit::load(&weights, &config)?))
             }
-            Part::Encoder(name, _) => {
-                let (weights, config) = vae(name)?;
+            Part::Encoder(name, way) => {
+                let (weights, config) = vae(name, way.quantization)?;
                 Model::Encoder(Box::new(VaeEncoder::load(&weights, &config)?))
             }
-            Part::Decoder(name, _) => {
-                let (weights, config) = vae(name)?;
+            Part::Decoder(name, way) => {
+                let (weights, config) = vae(name, way.quantization)?;
                 Model::Decoder(Box::new(VaeDecoder::load(&weights, &config)?), config)
             }
             Part::Pipeline(quantization) => {

@@ -71,7 +71,7 @@ pub struct LoadOptions {
     pub memory_budget: Option<u64>,
     /// Changes to merge into the transformers.
     pub loras: Vec<LoraOptions>,
-    /// What the matrices of the transformers' blocks are multiplied in, LoRAs merged.
+    /// What the matrices of the transformers' blocks, LoRAs merged, and the VAE's convolutions are multiplied in.
     pub quantization: Quantization,
 }
 
@@ -165,8 +165,8 @@ impl Pipeline {
         let prompts = Prompts::new(tokenizer, part(&text.source, text.config, TextEncoder::load));
         let image_encoder = load_image_encoder(&root, image, &dit.config)?;
         let experts = load_experts(&root, &pipeline, dit, low, &loras)?.with_quantization(quantization);
-        let encoder = part(&vae.source, vae.config.clone(), VaeEncoder::load);
-        let decoder = part(&vae.source, vae.config.clone(), VaeDecoder::load);
+        let encoder = part(&vae.source, vae.config.clone(), VaeEncoder::load).with_quantization(quantization);
+        let decoder = part(&vae.source, vae.config.clone(), VaeDecoder::load).with_quantization(quantization);
         let bytes = prompts.encoder.check()?
             + image_encoder.as_ref().map(Part::check).transpose()?.unwrap_or(0)
             + experts.check()?

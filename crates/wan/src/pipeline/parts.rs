@@ -44,7 +44,7 @@ impl<M> Part<M> {
         Self { loras, ..self }
     }
 
-    /// The same with the matrices of its blocks in this quantisation.
+    /// The same with the matrices of its blocks, and its convolutions, in this quantisation.
     pub(super) fn with_quantization(self, quantization: Quantization) -> Self {
         Self { quantization, ..self }
     }

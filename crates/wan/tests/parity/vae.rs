@@ -91,7 +91,8 @@ fn tiles_are_chosen_by_what_fits() {
     }
 }
 
-fn decode(decoder: &VaeDecoder, latents: &Tensor) -> Tensor {
+/// Frame after frame, clamped.
+pub(crate) fn decode(decoder: &VaeDecoder, latents: &Tensor) -> Tensor {
     let mut decoding = decoder.start();
     let chunks: Vec<Tensor> = (0..latents.dims()[0])
         .map(|frame| {
