@@ -34,6 +34,8 @@ pub trait Backend: Send + Sync {
     fn upload(&self, device: &Device, shape: Shape, numbers: Vec<f32>) -> Result<Tensor>;
     /// Gives numbers back to the host.
     fn download(&self, x: &Tensor) -> Result<Vec<f32>>;
+    /// Lets go of memory that is kept for results to come: those of another size are going to come.
+    fn trim(&self);
     /// Prepares a `[N, K]` matrix for [`Backend::linear`].
     fn prepare_linear(&self, weight: &Weight) -> Result<Prepared>;
     /// Prepares a `[N, K]` matrix for [`Backend::linear`] in bf16: see [`Linear::bf16`].

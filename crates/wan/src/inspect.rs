@@ -72,6 +72,8 @@ impl Backend for Inspector {
         Ok(Tensor::from_buffer(device, shape, Buffer::Remote(Arc::new(()))))
     }
 
+    fn trim(&self) {}
+
     fn prepare_linear(&self, _weight: &Weight) -> Result<Prepared> {
         nothing()
     }

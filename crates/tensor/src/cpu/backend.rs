@@ -59,7 +59,12 @@ impl Backend for Cpu {
     }
 
     fn upload(&self, device: &Device, shape: Shape, numbers: Vec<f32>) -> Result<Tensor> {
+        self.memory.adopt(&numbers);
         Ok(self.adopt(device, shape, numbers))
+    }
+
+    fn trim(&self) {
+        self.memory.trim();
     }
 
     fn download(&self, x: &Tensor) -> Result<Vec<f32>> {

@@ -73,8 +73,9 @@ pub struct CpuOptions {
     pub kernels: Kernels,
     /// How they compute convolutions. The default is [`Convolutions::Winograd`].
     pub convolutions: Convolutions,
-    /// How many bytes of dropped tensors are kept for the next ones.
-    pub kept_bytes_max: usize,
+    /// Memory of dropped tensors is kept for the next ones: together with what is in use, up to so many bytes more than were ever in use at
+    /// once. The default is 64 MiB.
+    pub excess_bytes_max: usize,
 }
 
 /// The CPU back end.
@@ -128,7 +129,7 @@ impl Default for CpuOptions {
         Self {
             kernels: Kernels::best(),
             convolutions: Convolutions::Winograd,
-            kept_bytes_max: 1 << 30,
+            excess_bytes_max: 64 << 20,
         }
     }
 }
@@ -147,7 +148,7 @@ impl Cpu {
         Self {
             kernels: options.kernels,
             convolutions: options.convolutions,
-            memory: Arc::new(Memory::new(options.kept_bytes_max)),
+            memory: Arc::new(Memory::new(options.excess_bytes_max)),
         }
     }
 

@@ -121,6 +121,10 @@ impl Backend for Meter {
         self.cpu.download(x)
     }
 
+    fn trim(&self) {
+        self.cpu.trim();
+    }
+
     fn prepare_linear(&self, weight: &Weight) -> Result<Prepared> {
         self.cpu.prepare_linear(weight)
     }

@@ -255,10 +255,23 @@ impl Pipeline {
         if self.residence == Residence::One {
             self.free();
         }
-        let observer = &mut Observer::new(observe);
+        let done = self.run_stages(request, frames, &mut Observer::new(observe), preview);
+        self.device.backend().trim();
+        done
+    }
+
+    fn run_stages(
+        &mut self,
+        request: &Request,
+        frames: &mut dyn FnMut(FrameRgb),
+        observer: &mut Observer<'_>,
+        preview: Option<&mut dyn Preview>,
+    ) -> Result<Outcome, GenerateError> {
         let contexts = self.encode_prompts(request, observer)?;
         let known = self.prepare(request, observer)?;
+        self.device.backend().trim();
         let (latents, cached_steps) = self.denoise(request, &contexts, &known, observer, preview)?;
+        self.device.backend().trim();
         self.decode(&latents, frames, observer)?;
         Ok(Outcome {
             latents,

@@ -6,8 +6,8 @@
 use kinora_tensor::Result;
 use kinora_tensor::Tensor;
 
-/// How many input frames a causal convolution of three frames looks back.
-const LOOK_BACK: usize = 2;
+/// How many input frames a causal convolution of three frames looks back. A chunk of as many is remembered as it is, without a copy.
+pub(crate) const LOOK_BACK: usize = 2;
 
 /// The last input frames of a convolution, at most two; what is missing counts as zeros.
 #[derive(Default)]
@@ -20,11 +20,12 @@ impl Past {
     }
 
     /// Remembers the last frames of what there was and of `chunk` `[T, Y, X, C]`.
-    pub(crate) fn push(&mut self, chunk: &Tensor) -> Result<()> {
-        let frames = chunk.dims()[0];
-        self.0 = Some(match &self.0 {
-            Some(past) if frames < LOOK_BACK => last(&Tensor::concat(&[past, chunk], 0)?, LOOK_BACK)?,
-            _ => last(chunk, LOOK_BACK)?,
+    pub(crate) fn push(&mut self, chunk: Tensor) -> Result<()> {
+        self.0 = Some(match self.0.take() {
+            Some(past) if chunk.dims()[0] < LOOK_BACK => {
+                last(&Tensor::concat(&[&past, &chunk], 0)?, LOOK_BACK)?
+            }
+            _ => last(&chunk, LOOK_BACK)?,
         });
         Ok(())
     }
@@ -51,4 +52,11 @@ pub(crate) struct DownsamplePast(pub(crate) Option<Tensor>);
 pub(crate) fn last(clip: &Tensor, count: usize) -> Result<Tensor> {
     let frames = clip.dims()[0];
     clip.slice(0, frames.saturating_sub(count)..frames)
+}
+
+/// A clip in chunks of as many frames as a convolution looks back, the last one of what is left.
+pub(crate) fn chunks(clip: Tensor) -> Result<Vec<Tensor>> {
+    let frames = clip.dims()[0];
+    let chunk = |first: usize| clip.slice(0, first..frames.min(first + LOOK_BACK));
+    (0..frames).step_by(LOOK_BACK).map(chunk).collect()
 }

@@ -1,4 +1,6 @@
-//! Latents to frames, one latent frame at a time: the first gives one frame, each other four.
+//! Latents to frames, one latent frame at a time: the first gives one frame, each other four. Where those are more than two, what follows takes
+//! them two by two, to their end: the large frames of the last levels then take half of the memory, and what a convolution remembers is
+//! its input itself.
 //!
 //! Reference: Wan2.1 `wan/modules/vae.py`, `Decoder3d`; diffusers `WanDecoder3d`, `WanUpBlock`, `WanResidualUpBlock`.
 
@@ -7,8 +9,10 @@ use kinora_tensor::Linear;
 use kinora_tensor::Tensor;
 
 use super::Watch;
+use super::cache::LOOK_BACK;
 use super::cache::Past;
 use super::cache::UpsamplePast;
+use super::cache::chunks;
 use super::layers::CausalConv;
 use super::layers::Head;
 use super::layers::MidBlock;
@@ -69,7 +73,7 @@ impl VaeDecoder {
         let narrowest = config.decoder_base_dim.unwrap_or(config.base_dim);
         let widest = narrowest * config.dim_mult.last().copied().unwrap_or(1);
         let leaving = narrowest * config.dim_mult.first().copied().unwrap_or(1);
-        Ok(Self {
+        let loaded = Self {
             post_quant_conv: w.pointwise("post_quant_conv", config.z_dim, config.z_dim, 5)?,
             conv_in: CausalConv::load(&decoder, "conv_in", config.z_dim, widest)?,
             mid_block: MidBlock::load(&decoder.at("mid_block"), widest)?,
@@ -77,7 +81,8 @@ impl VaeDecoder {
             head: Head::load(&decoder, leaving, config.out_channels)?,
             patch: config.patch_size.unwrap_or(1),
             bytes_per_latent: bytes_per_latent(config, narrowest),
-        })
+        };
+        Ok(loaded)
     }
 
     /// Starts a clip.
@@ -128,14 +133,49 @@ impl Decoding<'_> {
             is_first_chunk,
         } = self;
         let x = latents.linear(&decoder.post_quant_conv, Epilogue::None)?;
-        let x = decoder.conv_in.forward(&x, &mut cache.conv_in, Epilogue::None)?;
+        let x = decoder.conv_in.forward(x, &mut cache.conv_in, Epilogue::None)?;
         watch.check()?;
-        let mut x = decoder.mid_block.forward(&x, &mut cache.mid_block)?;
-        for (level, cache) in decoder.levels.iter().zip(&mut cache.levels) {
-            x = level.forward(&x, cache, *is_first_chunk, watch)?;
-        }
+        let x = decoder.mid_block.forward(x, &mut cache.mid_block)?;
+        let rest = Rest {
+            levels: &decoder.levels,
+            head: &decoder.head,
+            is_first_chunk: *is_first_chunk,
+        };
         *is_first_chunk = false;
-        Ok(decoder.head.forward(&x, &mut cache.head)?)
+        rest.forward(x, &mut cache.levels, &mut cache.head, watch)
+    }
+}
+
+/// The levels that are still ahead, and the head.
+#[derive(Clone, Copy)]
+struct Rest<'a> {
+    levels: &'a [Level],
+    head: &'a Head,
+    is_first_chunk: bool,
+}
+
+impl Rest<'_> {
+    /// See the file's head: no more than two frames pass at once.
+    fn forward(
+        self,
+        x: Tensor,
+        caches: &mut [LevelCache],
+        head: &mut Past,
+        watch: &mut Watch<'_>,
+    ) -> Result<Tensor, Halt> {
+        if x.dims()[0] > LOOK_BACK {
+            let done = (chunks(x)?.into_iter())
+                .map(|x| self.forward(x, caches, head, watch))
+                .collect::<Result<Vec<Tensor>, Halt>>()?;
+            return Ok(Tensor::concat(&done.iter().collect::<Vec<_>>(), 0)?);
+        }
+        let (Some((level, levels)), Some((cache, caches))) =
+            (self.levels.split_first(), caches.split_first_mut())
+        else {
+            return Ok(self.head.forward(x, head)?);
+        };
+        let x = level.forward(x, cache, self.is_first_chunk, watch)?;
+        Self { levels, ..self }.forward(x, caches, head, watch)
     }
 }
 
@@ -223,39 +263,45 @@ fn plan(config: &VaeConfig, narrowest: usize) -> Vec<LevelPlan> {
     plans
 }
 
-/// Two remembered frames per convolution, and about five copies of a chunk alive at once in the level that is being computed.
+/// Two remembered frames per convolution; and in the level that is being computed, four copies of a chunk, which is of two frames at most, or
+/// what a doubling takes and gives. Before the first chunk of two, as many frames wait as time was doubled to.
 fn bytes_per_latent(config: &VaeConfig, narrowest: usize) -> usize {
-    let (mut area, mut frames, mut remembered, mut working) = (1, 1, 0, 0);
+    let (mut area, mut frames, mut remembered, mut working, mut waiting) = (1, 1, 0, 0, 0);
     for plan in plan(config, narrowest) {
         remembered += area * plan.outputs * 2 * 2 * plan.resnets;
-        working = working.max(area * frames * plan.inputs.max(plan.outputs) * 5);
+        working = working.max(area * frames * plan.inputs.max(plan.outputs) * 4);
         if let Some(time) = plan.time {
             area *= 4;
             frames *= time.factor();
-            working = working.max(area * frames * plan.outputs * 3);
+            working = working.max(area * frames * (plan.outputs * 5 / 4 + plan.leaving));
+            if frames > LOOK_BACK {
+                waiting += area * (frames - LOOK_BACK) * plan.leaving;
+                frames = LOOK_BACK;
+            }
         }
     }
-    (remembered + working) * size_of::<f32>()
+    (remembered + working + waiting) * size_of::<f32>()
 }
 
 impl Level {
     fn forward(
         &self,
-        x: &Tensor,
+        x: Tensor,
         cache: &mut LevelCache,
         is_first_chunk: bool,
         watch: &mut Watch<'_>,
     ) -> Result<Tensor, Halt> {
-        let mut y = x.clone();
+        let shortcut = self.shortcut.as_ref().map(|shortcut| (shortcut, x.clone()));
+        let mut y = x;
         for (resnet, cache) in self.resnets.iter().zip(&mut cache.resnets) {
             watch.check()?;
-            y = resnet.forward(&y, cache)?;
+            y = resnet.forward(y, cache)?;
         }
         if let Some(up) = &self.up {
-            y = up.forward(&y, &mut cache.up)?;
+            y = up.forward(y, &mut cache.up)?;
         }
-        match &self.shortcut {
-            Some(shortcut) => Ok(y.add(&shortcut.forward(x, is_first_chunk)?)?),
+        match shortcut {
+            Some((shortcut, x)) => Ok(y.add(&shortcut.forward(&x, is_first_chunk)?)?),
             None => Ok(y),
         }
     }

@@ -1,4 +1,5 @@
-//! Frames to latents, chunk by chunk: one frame, then four at a time.
+//! Frames to latents, chunk by chunk: one frame, then four at a time. Until time is halved these pass two by two: the large frames of the
+//! first levels then take half of the memory, and what a convolution remembers is its input itself.
 //!
 //! Reference: Wan2.1 `wan/modules/vae.py`, `Encoder3d`; diffusers `WanEncoder3d`, `WanResidualDownBlock`.
 
@@ -8,7 +9,9 @@ use kinora_tensor::Tensor;
 
 use super::Watch;
 use super::cache::DownsamplePast;
+use super::cache::LOOK_BACK;
 use super::cache::Past;
+use super::cache::chunks;
 use super::layers::CausalConv;
 use super::layers::Head;
 use super::layers::MidBlock;
@@ -65,7 +68,7 @@ impl VaeEncoder {
         let encoder = w.at("encoder");
         let widest = config.base_dim * config.dim_mult.last().copied().unwrap_or(1);
         let z = config.z_dim;
-        Ok(Self {
+        let loaded = Self {
             conv_in: CausalConv::load(&encoder, "conv_in", config.in_channels, config.base_dim)?,
             levels: load_levels(&encoder, config)?,
             mid_block: MidBlock::load(&encoder.at("mid_block"), widest)?,
@@ -74,7 +77,8 @@ impl VaeEncoder {
             latent_channels: z,
             patch: config.patch_size.unwrap_or(1),
             bytes_per_latent: bytes_per_latent(config),
-        })
+        };
+        Ok(loaded)
     }
 
     /// `[T, Y, X, 3]` in −1…1, T = 4n + 1, to the means of the latents `[n + 1, H, W, Z]`. Frames that do not fill a chunk at the
@@ -102,14 +106,23 @@ impl VaeEncoder {
 
     /// One chunk of frames to one latent frame `[1, H, W, Z]`.
     fn chunk(&self, frames: &Tensor, cache: &mut Cache, watch: &mut Watch<'_>) -> Result<Tensor, Halt> {
-        let x = patchify(frames, self.patch)?;
-        let mut x = self.conv_in.forward(&x, &mut cache.conv_in, Epilogue::None)?;
-        for (level, cache) in self.levels.iter().zip(&mut cache.levels) {
-            x = level.forward(&x, cache, watch)?;
+        let large = (self.levels.iter().position(Level::halves_time)).map_or(self.levels.len(), |at| at + 1);
+        let mut halved = Vec::new();
+        for x in chunks(patchify(frames, self.patch)?)? {
+            let mut x = self.conv_in.forward(x, &mut cache.conv_in, Epilogue::None)?;
+            for (level, cache) in self.levels[..large].iter().zip(&mut cache.levels) {
+                x = level.forward(x, cache, watch)?;
+            }
+            halved.push(x);
+        }
+        let mut x = Tensor::concat(&halved.iter().collect::<Vec<_>>(), 0)?;
+        drop(halved);
+        for (level, cache) in self.levels.iter().zip(&mut cache.levels).skip(large) {
+            x = level.forward(x, cache, watch)?;
         }
         watch.check()?;
-        let x = self.mid_block.forward(&x, &mut cache.mid_block)?;
-        let x = self.head.forward(&x, &mut cache.head)?;
+        let x = self.mid_block.forward(x, &mut cache.mid_block)?;
+        let x = self.head.forward(x, &mut cache.head)?;
         // Mean and logarithm of variance side by side; the mean is taken, nothing is drawn.
         Ok(x.linear(&self.quant_conv, Epilogue::None)?
             .slice(3, 0..self.latent_channels)?)
@@ -129,18 +142,15 @@ impl VaeEncoder {
     }
 }
 
-/// Two remembered frames per convolution, and about five copies of a chunk alive at once in the level that is being computed.
+/// Two remembered frames per convolution, and four copies of a chunk of two in the level that is being computed.
 fn bytes_per_latent(config: &VaeConfig) -> usize {
     let levels = config.dim_mult.len() - 1;
-    let (mut area, mut frames, mut remembered, mut working) = (1 << (2 * levels), CHUNK, 0, 0);
-    for (index, multiple) in config.dim_mult.iter().enumerate() {
+    let (mut area, mut remembered, mut working) = (1 << (2 * levels), 0, 0);
+    for multiple in &config.dim_mult {
         let width = config.base_dim * multiple;
         remembered += area * width * 2 * 2 * config.num_res_blocks;
-        working = working.max(area * frames * width * 5);
-        if let Some(&halves) = config.temporal_downsample.get(index) {
-            area /= 4;
-            frames /= Time::from(halves).factor();
-        }
+        working = working.max(area * LOOK_BACK * width * 4);
+        area /= 4;
     }
     (remembered + working) * size_of::<f32>()
 }
@@ -195,18 +205,23 @@ fn load_levels(encoder: &Weights, config: &VaeConfig) -> Result<Vec<Level>, Weig
 }
 
 impl Level {
-    fn forward(&self, x: &Tensor, cache: &mut LevelCache, watch: &mut Watch<'_>) -> Result<Tensor, Halt> {
-        let mut y = x.clone();
+    fn forward(&self, x: Tensor, cache: &mut LevelCache, watch: &mut Watch<'_>) -> Result<Tensor, Halt> {
+        let shortcut = self.shortcut.as_ref().map(|shortcut| (shortcut, x.clone()));
+        let mut y = x;
         for (resnet, cache) in self.resnets.iter().zip(&mut cache.resnets) {
             watch.check()?;
-            y = resnet.forward(&y, cache)?;
+            y = resnet.forward(y, cache)?;
         }
         if let Some(down) = &self.down {
-            y = down.forward(&y, &mut cache.down)?;
+            y = down.forward(y, &mut cache.down)?;
         }
-        match &self.shortcut {
-            Some(shortcut) => Ok(y.add(&shortcut.forward(x)?)?),
+        match shortcut {
+            Some((shortcut, x)) => Ok(y.add(&shortcut.forward(&x)?)?),
             None => Ok(y),
         }
+    }
+
+    fn halves_time(&self) -> bool {
+        self.down.as_ref().is_some_and(Downsample::halves_time)
     }
 }

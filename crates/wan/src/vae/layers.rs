@@ -36,7 +36,7 @@ impl CausalConv {
     }
 
     /// `[T, Y, X, C_in] → [T, Y, X, C_out]`, the output passed through `epilogue`.
-    pub(crate) fn forward(&self, x: &Tensor, past: &mut Past, epilogue: Epilogue<'_>) -> Result<Tensor> {
+    pub(crate) fn forward(&self, x: Tensor, past: &mut Past, epilogue: Epilogue<'_>) -> Result<Tensor> {
         let y = x.conv3d(&self.0, past.frames(), epilogue)?;
         past.push(x)?;
         Ok(y)
@@ -79,17 +79,18 @@ impl ResidualBlock {
         })
     }
 
-    /// `[T, Y, X, C_in] → [T, Y, X, C_out]`.
-    pub(crate) fn forward(&self, x: &Tensor, cache: &mut ResidualCache) -> Result<Tensor> {
+    /// `[T, Y, X, C_in] → [T, Y, X, C_out]`. Where frames are large it decides how much memory a VAE takes: each tensor goes as soon as the
+    /// next one is there.
+    pub(crate) fn forward(&self, x: Tensor, cache: &mut ResidualCache) -> Result<Tensor> {
+        let mut y = x.channel_norm(&self.norm1, Activation::Silu)?;
         let shortcut = match &self.conv_shortcut {
             Some(conv) => x.linear(conv, Epilogue::None)?,
-            None => x.clone(),
+            None => x,
         };
-        let y = x.channel_norm(&self.norm1, Activation::Silu)?;
-        let y = self.conv1.forward(&y, &mut cache.conv1, Epilogue::None)?;
-        let y = y.channel_norm(&self.norm2, Activation::Silu)?;
+        y = self.conv1.forward(y, &mut cache.conv1, Epilogue::None)?;
+        y = y.channel_norm(&self.norm2, Activation::Silu)?;
         self.conv2
-            .forward(&y, &mut cache.conv2, Epilogue::Residual(&shortcut))
+            .forward(y, &mut cache.conv2, Epilogue::Residual(&shortcut))
     }
 }
 
@@ -168,10 +169,10 @@ impl MidBlock {
     }
 
     /// `[T, Y, X, C] → [T, Y, X, C]`.
-    pub(crate) fn forward(&self, x: &Tensor, cache: &mut MidCache) -> Result<Tensor> {
+    pub(crate) fn forward(&self, x: Tensor, cache: &mut MidCache) -> Result<Tensor> {
         let x = self.enter.forward(x, &mut cache.enter)?;
         let x = self.attention.forward(&x)?;
-        self.leave.forward(&x, &mut cache.leave)
+        self.leave.forward(x, &mut cache.leave)
     }
 }
 
@@ -194,11 +195,8 @@ impl Head {
     }
 
     /// `[T, Y, X, C_in] → [T, Y, X, C_out]`.
-    pub(crate) fn forward(&self, x: &Tensor, past: &mut Past) -> Result<Tensor> {
-        self.conv_out.forward(
-            &x.channel_norm(&self.norm_out, Activation::Silu)?,
-            past,
-            Epilogue::None,
-        )
+    pub(crate) fn forward(&self, mut x: Tensor, past: &mut Past) -> Result<Tensor> {
+        x = x.channel_norm(&self.norm_out, Activation::Silu)?;
+        self.conv_out.forward(x, past, Epilogue::None)
     }
 }

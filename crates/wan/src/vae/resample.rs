@@ -76,19 +76,19 @@ impl Upsample {
     }
 
     /// `[T, Y, X, C_in] → [T or 2T, 2Y, 2X, C_out]`.
-    pub(crate) fn forward(&self, x: &Tensor, past: &mut UpsamplePast) -> Result<Tensor> {
-        let x = match &self.time_conv {
-            Some(conv) => double_time(x, conv, past)?,
-            None => x.clone(),
-        };
-        x.upsample_nearest()?.conv3d(&self.conv, None, Epilogue::None)
+    pub(crate) fn forward(&self, mut x: Tensor, past: &mut UpsamplePast) -> Result<Tensor> {
+        if let Some(conv) = &self.time_conv {
+            x = double_time(x, conv, past)?;
+        }
+        x = x.upsample_nearest()?;
+        x.conv3d(&self.conv, None, Epilogue::None)
     }
 }
 
-fn double_time(x: &Tensor, conv: &Conv3d, past: &mut UpsamplePast) -> Result<Tensor> {
+fn double_time(x: Tensor, conv: &Conv3d, past: &mut UpsamplePast) -> Result<Tensor> {
     if let UpsamplePast::Empty = past {
         *past = UpsamplePast::Replicated;
-        return Ok(x.clone());
+        return Ok(x);
     }
     if let UpsamplePast::Replicated = past {
         *past = UpsamplePast::Frames(Past::default());
@@ -96,11 +96,11 @@ fn double_time(x: &Tensor, conv: &Conv3d, past: &mut UpsamplePast) -> Result<Ten
     let UpsamplePast::Frames(frames) = past else {
         unreachable!("the two other states were just left");
     };
-    let pairs = x.conv3d(conv, frames.frames(), Epilogue::None)?; // [T, Y, X, 2C]
-    frames.push(x)?;
     let [time, rows, columns, channels] = *x.dims() else {
         unreachable!("clips are [T, Y, X, C]");
     };
+    let pairs = x.conv3d(conv, frames.frames(), Epilogue::None)?; // [T, Y, X, 2C]
+    frames.push(x)?;
     pairs
         .reshape([time, rows, columns, 2, channels])?
         .permute(&[0, 3, 1, 2, 4])? // [T, 2, Y, X, C]
@@ -142,9 +142,14 @@ impl Downsample {
         })
     }
 
+    /// Whether time is halved.
+    pub(crate) fn halves_time(&self) -> bool {
+        self.time_conv.is_some()
+    }
+
     /// `[T, Y, X, C] → [T or T/2, Y/2, X/2, C]`; the first chunk is a single frame and stays one.
-    pub(crate) fn forward(&self, x: &Tensor, past: &mut DownsamplePast) -> Result<Tensor> {
-        let x = x.conv3d(&self.conv, None, Epilogue::None)?;
+    pub(crate) fn forward(&self, mut x: Tensor, past: &mut DownsamplePast) -> Result<Tensor> {
+        x = x.conv3d(&self.conv, None, Epilogue::None)?;
         let Some(conv) = &self.time_conv else { return Ok(x) };
         let before = past.0.replace(last(&x, 1)?);
         match before {
