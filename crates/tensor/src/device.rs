@@ -42,6 +42,8 @@ pub trait Backend: Send + Sync {
     fn prepare_linear_bf16(&self, weight: &Weight) -> Result<Prepared>;
     /// Prepares a `[N, K]` matrix for [`Backend::linear`] in 8 bits: see [`Linear::int8`].
     fn prepare_linear_int8(&self, weight: &Weight) -> Result<Prepared>;
+    /// The weight of a matrix that one of these prepared, where every product reads it as it is stored; `None` where it was copied.
+    fn reads<'a>(&self, matrix: &'a Prepared) -> Option<&'a Weight>;
     /// Prepares a `[C_out, C_in, kt, ky, kx]` kernel for [`Backend::conv3d`].
     fn prepare_conv3d(&self, weight: &Weight, geometry: &Geometry) -> Result<Prepared>;
     /// Prepares a `[rows, D]` table for [`Backend::embed`].

@@ -2,6 +2,7 @@
 //! Nothing is widened here; kernels widen inside the panel they pack, so that a 16-bit checkpoint costs 16 bits in memory, and a
 //! quantised one what its file takes.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use half::bf16;
@@ -151,6 +152,14 @@ impl Weight {
             Numbers::BF16(numbers) => WeightView::BF16(numbers),
             Numbers::F16(numbers) => WeightView::F16(numbers),
             Numbers::Mapped(mapped) => mapped.view(),
+        }
+    }
+
+    /// The file that the numbers are read in, and where they are in it; `None` where they are in memory of their own.
+    pub(crate) fn in_file(&self) -> Option<(&Arc<FileBytes>, Range<usize>)> {
+        match &self.numbers {
+            Numbers::F32(_) | Numbers::BF16(_) | Numbers::F16(_) => None,
+            Numbers::Mapped(mapped) => Some((&mapped.file, mapped.start..mapped.start + mapped.len)),
         }
     }
 

@@ -79,6 +79,21 @@ pub enum LoadError {
         /// Which tensor, and how.
         source: WeightsError,
     },
+    /// Copies of weights that a setting asks for are more than the memory that there may be. As they are stored they would be streamed.
+    #[error(
+        "because of `{setting}`, {:.1} GB of the weights in {} are copied into memory, and its budget is {:.1} GB",
+        *copied as f64 / 1e9, path.display(), *budget as f64 / 1e9
+    )]
+    Memory {
+        /// The folder or file.
+        path: PathBuf,
+        /// What asks for copies: `quantization` or `loras`.
+        setting: &'static str,
+        /// What they take, in bytes.
+        copied: u64,
+        /// What there may be, in bytes.
+        budget: u64,
+    },
     /// A number of a weight is infinite or none at all.
     #[error("{}: the tensor {tensor:?} holds a number that is not finite", path.display())]
     NotFinite {

@@ -10,6 +10,7 @@ use kinora_tensor::Activation;
 use kinora_tensor::Attention;
 use kinora_tensor::Backend;
 use kinora_tensor::Conv3d;
+use kinora_tensor::DType;
 use kinora_tensor::Device;
 use kinora_tensor::Embedding;
 use kinora_tensor::Epilogue;
@@ -40,6 +41,11 @@ impl Inspector {
     pub(crate) fn in_memory(&self, stored: u64) -> u64 {
         let [replaced, rounded] = [&self.replaced, &self.rounded].map(|bytes| bytes.load(Ordering::Relaxed));
         stored.saturating_sub(replaced) + rounded
+    }
+
+    /// What matrices take in memory that are kept rounded, in bytes, given what was built so far.
+    pub(crate) fn rounded(&self) -> u64 {
+        self.rounded.load(Ordering::Relaxed)
     }
 
     fn rounds(&self, weight: &Weight, bytes_each: usize) -> Result<Prepared> {
@@ -74,19 +80,23 @@ impl Backend for Inspector {
 
     fn trim(&self) {}
 
-    fn prepare_linear(&self, _weight: &Weight) -> Result<Prepared> {
-        nothing()
+    fn prepare_linear(&self, weight: &Weight) -> Result<Prepared> {
+        Ok(Arc::new(weight.clone()))
     }
 
     fn prepare_linear_bf16(&self, weight: &Weight) -> Result<Prepared> {
-        if Kernels::best().multiply_pairs() {
+        if Kernels::best().multiply_pairs() && weight.dtype() != DType::BF16 {
             return self.rounds(weight, 2);
         }
-        nothing()
+        self.prepare_linear(weight)
     }
 
     fn prepare_linear_int8(&self, weight: &Weight) -> Result<Prepared> {
         self.rounds(weight, 1)
+    }
+
+    fn reads<'a>(&self, matrix: &'a Prepared) -> Option<&'a Weight> {
+        matrix.downcast_ref()
     }
 
     fn prepare_conv3d(&self, _weight: &Weight, _geometry: &Geometry) -> Result<Prepared> {

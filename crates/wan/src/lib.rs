@@ -45,6 +45,8 @@ pub mod precision;
 
 pub mod weights;
 
+pub mod blocks;
+
 mod inspect;
 
 mod names;

@@ -134,6 +134,11 @@ impl Loras {
         Ok(Weight::rounded(weight.shape(), wide, weight.dtype())?)
     }
 
+    /// Whether there is a change for the tensor `name`.
+    pub(crate) fn change(&self, name: &str) -> bool {
+        self.0.iter().any(|lora| lora.changes.contains_key(name))
+    }
+
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

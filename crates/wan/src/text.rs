@@ -14,6 +14,7 @@ use kinora_tensor::Linear;
 use kinora_tensor::Result;
 use kinora_tensor::Tensor;
 
+use crate::blocks::Blocks;
 use crate::config::TextConfig;
 use crate::error::Halt;
 use crate::weights::Weights;
@@ -25,7 +26,7 @@ pub const TEXT_TOKENS: usize = 512;
 /// See the file's head.
 pub struct TextEncoder {
     shared: Embedding,
-    blocks: Vec<Block>,
+    blocks: Blocks<Block>,
     final_layer_norm: Tensor,
     config: TextConfig,
 }
@@ -59,11 +60,9 @@ impl TextEncoder {
     /// Builds the model; every tensor's name and shape is checked on the way.
     pub fn load(w: &Weights, config: &TextConfig) -> std::result::Result<Self, WeightsError> {
         let encoder = w.at("encoder");
-        let blocks =
-            (0..config.num_layers).map(|block| Block::load(&encoder.at(&format!("block.{block}")), config));
         Ok(Self {
             shared: w.embedding("shared", config.vocab_size, config.d_model)?,
-            blocks: blocks.collect::<std::result::Result<_, _>>()?,
+            blocks: Blocks::load(&encoder, "block", config.num_layers, |w| Block::load(w, config))?,
             final_layer_norm: encoder.vector("final_layer_norm.weight", config.d_model)?,
             config: config.clone(),
         })
@@ -78,11 +77,14 @@ impl TextEncoder {
     ) -> std::result::Result<Tensor, Halt> {
         let mut x = self.shared.gather(ids)?;
         let buckets = Buckets::new(&self.config, ids.len());
-        for (index, block) in self.blocks.iter().enumerate() {
+        for index in 0..self.blocks.len() {
             if observe(index as f32 / self.blocks.len() as f32).is_break() {
                 return Err(Halt::Stopped);
             }
-            x = block.forward(&x, &buckets, self.config.layer_norm_epsilon)?;
+            x = self
+                .blocks
+                .enter(index)
+                .forward(&x, &buckets, self.config.layer_norm_epsilon)?;
         }
         Ok(x.rms_norm(Some(&self.final_layer_norm), self.config.layer_norm_epsilon)?)
     }
@@ -92,7 +94,7 @@ impl TextEncoder {
         let buckets = Buckets::new(&self.config, ids.len());
         let mut x = self.shared.gather(ids)?;
         let mut outputs = Vec::with_capacity(self.blocks.len());
-        for block in &self.blocks {
+        for block in self.blocks.each() {
             x = block.forward(&x, &buckets, self.config.layer_norm_epsilon)?;
             outputs.push(x.clone());
         }

@@ -9,6 +9,7 @@ use kinora_tensor::PerRow;
 use kinora_tensor::Result;
 use kinora_tensor::Tensor;
 
+use crate::blocks::Blocks;
 use crate::config::DitConfig;
 use crate::config::VaceConfig;
 use crate::dit::attention::CrossKeys;
@@ -34,7 +35,7 @@ pub(crate) struct Vace {
     config: VaceConfig,
     patch_embedding: Linear,
     proj_in: Linear,
-    blocks: Vec<Block>,
+    blocks: Blocks<Block>,
     proj_out: Vec<Linear>,
 }
 
@@ -55,23 +56,20 @@ impl Vace {
     ) -> std::result::Result<Self, WeightsError> {
         let width = config.width();
         let at = |block: usize| w.at(&format!("vace_blocks.{block}"));
-        let blocks = 0..vace.layers.len();
+        let count = vace.layers.len();
         Ok(Self {
             config: vace.clone(),
             patch_embedding: w.patch_embedding("vace_patch_embedding", vace.channels, width, config.patch)?,
             proj_in: at(0).linear("proj_in", width, width)?,
-            blocks: blocks
-                .clone()
-                .map(|block| Block::load(&at(block), config))
-                .collect::<std::result::Result<_, _>>()?,
-            proj_out: blocks
+            blocks: Blocks::load(w, "vace_blocks", count, |w| Block::load(w, config))?,
+            proj_out: (0..count)
                 .map(|block| at(block).linear("proj_out", width, width))
                 .collect::<std::result::Result<_, _>>()?,
         })
     }
 
     pub(crate) fn keys(&self, context: &Context) -> Result<Vec<CrossKeys>> {
-        self.blocks.iter().map(|block| block.keys(context)).collect()
+        self.blocks.each().map(|block| block.keys(context)).collect()
     }
 
     /// Starts the walk: `c = proj_in(control tokens) + x`, with `x` `[L, D]` the embedded noisy tokens.
@@ -109,7 +107,9 @@ impl Hints<'_> {
             return Ok(x);
         }
         self.next += 1;
-        self.state = self.vace.blocks[hint].forward(&self.state, times, &self.keys[hint], rope)?;
+        let block = self.vace.blocks.enter(hint);
+        self.state = block.forward(&self.state, times, &self.keys[hint], rope)?;
+        drop(block);
         let scale = match self.control.scales.as_slice() {
             [all] => *all,
             each => each[hint],

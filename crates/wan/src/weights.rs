@@ -4,6 +4,9 @@
 //! ([`crate::inspect`]), it proves a checkpoint's names and shapes without reading its numbers.
 
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 
 use kinora_tensor::Checkpoint;
 use kinora_tensor::CheckpointError;
@@ -15,9 +18,11 @@ use kinora_tensor::Shape;
 use kinora_tensor::Tensor;
 use kinora_tensor::TensorError;
 use kinora_tensor::Weight;
+use kinora_tensor::checkpoint::Pages;
 use kinora_tensor::ops::Padding;
 use thiserror::Error;
 
+use crate::blocks::Placement;
 use crate::lora::Loras;
 use crate::precision::Quantization;
 
@@ -28,7 +33,17 @@ pub struct Weights {
     device: Device,
     loras: Option<Arc<Loras>>,
     quantization: Quantization,
+    placement: Placement,
+    taken: Arc<Mutex<Taken>>,
     prefix: String,
+}
+
+/// What was taken for the block that is being built.
+#[derive(Default)]
+struct Taken {
+    all: Vec<Weight>,
+    /// Of matrices that products read as they are stored.
+    in_place: Vec<Weight>,
 }
 
 /// A weight that is not as the configuration says.
@@ -52,6 +67,8 @@ impl Weights {
             device: device.clone(),
             loras: None,
             quantization: Quantization::None,
+            placement: Placement::Resident,
+            taken: Arc::default(),
             prefix: String::new(),
         }
     }
@@ -69,6 +86,28 @@ impl Weights {
     /// What the matrices of blocks are in.
     pub(crate) fn quantization(&self) -> Quantization {
         self.quantization
+    }
+
+    /// The same with blocks that are placed so between two uses.
+    pub fn with_placement(self, placement: Placement) -> Self {
+        Self { placement, ..self }
+    }
+
+    /// Where blocks are between two uses.
+    pub(crate) fn placement(&self) -> Placement {
+        self.placement
+    }
+
+    /// Builds a block of the level `name`: it, and the pages that its products read. What was only read to build it is let go of.
+    pub(crate) fn block<B>(&self, name: &str, load: impl FnOnce(&Self) -> Result<B>) -> Result<(B, Pages)> {
+        let w = Self {
+            taken: Arc::default(),
+            ..self.at(name)
+        };
+        let block = load(&w)?;
+        let taken = w.taken();
+        Pages::of(&taken.all).let_go();
+        Ok((block, Pages::of(&taken.in_place)))
     }
 
     /// The level `name` below this one.
@@ -103,7 +142,7 @@ impl Weights {
         };
         let weight = self.weight(&format!("{name}.weight"), [outputs, inputs])?;
         let bias = self.weight(&format!("{name}.bias"), [outputs])?;
-        Ok(prepare(&self.device, &weight, Some(&bias))?)
+        Ok(self.noted(prepare(&self.device, &weight, Some(&bias))?))
     }
 
     /// `name.weight` `[outputs, inputs]` alone.
@@ -192,7 +231,18 @@ impl Weights {
         } else {
             None
         };
-        Ok(Linear::new(&self.device, &weight, bias.as_ref())?)
+        Ok(self.noted(Linear::new(&self.device, &weight, bias.as_ref())?))
+    }
+
+    /// Keeps in mind what products of this matrix read.
+    fn noted(&self, matrix: Linear) -> Linear {
+        let read = matrix.reads(&self.device).cloned();
+        self.taken().in_place.extend(read);
+        matrix
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Marks every tensor from `name` on down as expected although it is not used.
@@ -211,10 +261,16 @@ impl Weights {
     fn weight(&self, name: &str, shape: impl Into<Shape>) -> Result<Weight> {
         let name = self.name(name);
         let weight = self.checkpoint.weight(&name, shape)?;
+        self.taken().all.push(weight.clone());
         match &self.loras {
             Some(loras) => loras.merged(&name, weight),
             None => Ok(weight),
         }
+    }
+
+    /// Lets go of the files' pages that were read to build a network of copies.
+    pub(crate) fn let_go(&self) {
+        Pages::of(&self.taken().all).let_go();
     }
 
     fn name(&self, name: &str) -> String {

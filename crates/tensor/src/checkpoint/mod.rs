@@ -20,6 +20,8 @@ mod index;
 
 mod stored;
 
+mod pages;
+
 mod error;
 
 use std::collections::BTreeMap;
@@ -37,6 +39,7 @@ use memmap2::Mmap;
 pub use crate::checkpoint::error::CheckpointError;
 pub use crate::checkpoint::error::FormatError;
 use crate::checkpoint::gguf::Vocabulary;
+pub use crate::checkpoint::pages::Pages;
 use crate::checkpoint::safetensors::TensorHeader;
 pub use crate::checkpoint::stored::StoredType;
 use crate::shape::Shape;

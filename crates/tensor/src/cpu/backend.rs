@@ -88,6 +88,14 @@ impl Backend for Cpu {
         Ok(Arc::new(LinearWeight::Quantized(quantized)))
     }
 
+    fn reads<'a>(&self, matrix: &'a Prepared) -> Option<&'a Weight> {
+        match prepared(matrix) {
+            LinearWeight::Stored(weight) => Some(weight),
+            LinearWeight::Rounded(weight) => Some(weight.stored()),
+            LinearWeight::Quantized(_) => None,
+        }
+    }
+
     fn prepare_conv3d(&self, weight: &Weight, geometry: &Geometry) -> Result<Prepared> {
         Ok(Arc::new(match self.kernels {
             Kernels::Naive => ConvWeight::Stored(weight.clone()),

@@ -33,6 +33,11 @@ impl Rounded {
         Weight::rounded(weight.shape(), weight.to_f32(), DType::BF16).map(Self)
     }
 
+    /// As it is stored, or in memory of its own.
+    pub(super) fn stored(&self) -> &Weight {
+        &self.0
+    }
+
     fn pairs(&self) -> &[[bf16; 2]] {
         let WeightView::BF16(numbers) = self.0.view() else {
             unreachable!("made of bf16")

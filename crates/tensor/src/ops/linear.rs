@@ -82,6 +82,11 @@ impl Linear {
         })
     }
 
+    /// The weight, where every product on `device` reads it as it is stored; `None` where it was copied.
+    pub fn reads(&self, device: &Device) -> Option<&Weight> {
+        device.backend().reads(&self.prepared)
+    }
+
     fn prepare(
         device: &Device,
         weight: &Weight,

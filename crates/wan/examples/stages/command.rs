@@ -5,12 +5,13 @@ use std::str::FromStr;
 
 use kinora_tensor::cpu::Convolutions;
 use kinora_wan::Quantization;
+use kinora_wan::blocks::Placement;
 
 /// What is loaded. A command for the same part finds it as the one before left it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Text,
-    Dit(Quantization),
+    Dit(Quantization, Placement),
     Encoder(Vae, Way),
     Decoder(Vae, Way),
     Pipeline(Quantization),
@@ -59,7 +60,7 @@ pub(crate) struct Command {
     pub(crate) work: Work,
 }
 
-const GRAMMAR: &str = "text exact TOKENS | dit exact|bf16|int8 FRAMES ROWS COLUMNS | \
+const GRAMMAR: &str = "text exact TOKENS | dit exact|bf16|int8|streamed FRAMES ROWS COLUMNS | \
     encode|decode vae21|vae22 winograd|direct|bf16 FRAMES ROWS COLUMNS | \
     generate exact|bf16|int8 FRAMES ROWS COLUMNS STEPS FILE";
 
@@ -75,8 +76,12 @@ impl FromStr for Command {
                     tokens: number("TOKENS", tokens)?,
                 },
             }),
+            ["dit", "streamed", extents @ ..] if extents.len() == 3 => Ok(Self {
+                part: Part::Dit(Quantization::None, Placement::Streamed),
+                work: Work::Clip(Extents::parse(extents)?),
+            }),
             ["dit", way, extents @ ..] if extents.len() == 3 => Ok(Self {
-                part: Part::Dit(quantization(way)?),
+                part: Part::Dit(quantization(way)?, Placement::Resident),
                 work: Work::Clip(Extents::parse(extents)?),
             }),
             ["encode", name, way, extents @ ..] if extents.len() == 3 => Ok(Self {
@@ -176,7 +181,17 @@ mod tests {
         check("text exact 126", Ok((Part::Text, Work::Text { tokens: 126 })));
         check(
             "dit int8 3 30 52",
-            Ok((Part::Dit(Quantization::Int8), Work::Clip(clip(3, 30, 52)))),
+            Ok((
+                Part::Dit(Quantization::Int8, Placement::Resident),
+                Work::Clip(clip(3, 30, 52)),
+            )),
+        );
+        check(
+            "dit streamed 1 2 2",
+            Ok((
+                Part::Dit(Quantization::None, Placement::Streamed),
+                Work::Clip(clip(1, 2, 2)),
+            )),
         );
         check(
             "encode vae22 direct 5 64 96",
@@ -233,6 +248,9 @@ mod tests {
             "decode vae21 exact 1 2 2",
             Err("the way is winograd, direct or bf16, not \"exact\""),
         );
-        check("generate exact 9 240 416 4", Err("expected text exact TOKENS"));
+        check(
+            "generate exact 9 240 416 4",
+            Err("expected text exact TOKENS"),
+        );
     }
 }

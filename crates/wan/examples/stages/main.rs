@@ -102,7 +102,7 @@ impl Loaded {
     fn load(folder: &Path, part: Part) -> Result<Self, Failure> {
         let convolutions = match part {
             Part::Encoder(_, way) | Part::Decoder(_, way) => way.convolutions,
-            Part::Text | Part::Dit(_) | Part::Pipeline(_) => Convolutions::Winograd,
+            Part::Text | Part::Dit(..) | Part::Pipeline(_) => Convolutions::Winograd,
         };
         let (meter, device) = Meter::install(CpuOptions {
             convolutions,
@@ -126,10 +126,12 @@ impl Loaded {
                 let config: TextConfig = serde_json::from_slice(&fs::read(folder.join("config.json"))?)?;
                 Model::Text(TextEncoder::load(&weights(&folder)?, &config)?)
             }
-            Part::Dit(quantization) => {
+            Part::Dit(quantization, placement) => {
                 let folder = folder.join("dit");
                 let config = DitConfig::read(&folder.join("config.json"))?;
-                let weights = weights(&folder)?.with_quantization(quantization);
+                let weights = (weights(&folder)?)
+                    .with_quantization(quantization)
+                    .with_placement(placement);
                 Model::Dit(Box::new(Dit::load(&weights, &config)?))
             }
             Part::Encoder(name, way) => {

@@ -137,6 +137,10 @@ impl Backend for Meter {
         self.cpu.prepare_linear_int8(weight)
     }
 
+    fn reads<'a>(&self, matrix: &'a Prepared) -> Option<&'a Weight> {
+        self.cpu.reads(matrix)
+    }
+
     fn prepare_conv3d(&self, weight: &Weight, geometry: &Geometry) -> Result<Prepared> {
         self.cpu.prepare_conv3d(weight, geometry)
     }

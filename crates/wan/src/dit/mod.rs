@@ -32,6 +32,7 @@ use self::embed::TextEmbedder;
 use self::embed::TimeEmbedder;
 use self::embed::Times;
 use self::rope::Rope;
+use crate::blocks::Blocks;
 use crate::config::DitConfig;
 use crate::error::Halt;
 use crate::vace::Control;
@@ -46,7 +47,7 @@ pub struct Dit {
     time: TimeEmbedder,
     text: TextEmbedder,
     image: Option<ImageEmbedder>,
-    blocks: Vec<Block>,
+    blocks: Blocks<Block>,
     vace: Option<Vace>,
     /// `[1, 2, D]`: shift and scale of the head.
     scale_shift_table: Tensor,
@@ -82,7 +83,6 @@ impl Dit {
     pub fn load(w: &Weights, config: &DitConfig) -> Result<Self, WeightsError> {
         let width = config.width();
         let embedder = w.at("condition_embedder");
-        let blocks = (0..config.layers).map(|block| Block::load(&w.at(&format!("blocks.{block}")), config));
         Ok(Self {
             patch_embedding: w.patch_embedding("patch_embedding", config.in_channels, width, config.patch)?,
             time: TimeEmbedder::load(&embedder, config)?,
@@ -91,7 +91,7 @@ impl Dit {
                 .image_dim
                 .map(|dim| ImageEmbedder::load(&embedder, config, dim))
                 .transpose()?,
-            blocks: blocks.collect::<Result<_, _>>()?,
+            blocks: Blocks::load(w, "blocks", config.layers, |w| Block::load(w, config))?,
             vace: config
                 .vace
                 .as_ref()
@@ -128,7 +128,7 @@ impl Dit {
         Ok(Branch {
             blocks: self
                 .blocks
-                .iter()
+                .each()
                 .map(|block| block.keys(&context))
                 .collect::<Result<_, _>>()?,
             vace: self
@@ -219,11 +219,13 @@ impl Dit {
             Some(sources) => Tensor::concat(&[&tokens, sources], 0)?,
             None => tokens,
         };
-        for (layer, block) in self.blocks.iter().enumerate() {
+        for layer in 0..self.blocks.len() {
             if observe(layer as f32 / self.blocks.len() as f32).is_break() {
                 return Err(Halt::Stopped);
             }
+            let block = self.blocks.enter(layer);
             x = block.forward(&x, &times, &branch.blocks[layer], &layout.rope)?;
+            drop(block);
             trace(&x);
             if let Some(hints) = &mut hints {
                 x = hints.after(layer, x, &times, &layout.rope)?;

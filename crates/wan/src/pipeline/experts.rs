@@ -87,11 +87,11 @@ impl Experts {
         }
     }
 
-    /// Checks the files of all; answers with the size in bytes of the one that is in memory.
-    pub(super) fn check(&self) -> Result<u64, LoadError> {
+    /// Checks the files of all, and whether their blocks are to be streamed; answers with the size in bytes of the one that is in memory.
+    pub(super) fn check(&mut self, budget: Option<u64>) -> Result<u64, LoadError> {
         match self {
-            Experts::Single(part) => part.check(),
-            Experts::HighLow { high, low, .. } => Ok(high.check()?.max(low.check()?)),
+            Experts::Single(part) => part.check(budget),
+            Experts::HighLow { high, low, .. } => Ok(high.check(budget)?.max(low.check(budget)?)),
         }
     }
 

@@ -67,7 +67,8 @@ pub struct LoadOptions {
     /// Where numbers are computed.
     pub device: Device,
     /// About how much memory weights and the VAE may take; None for as much as it takes. Below the size of all weights one part is
-    /// kept at a time; below what decoding takes, frames are decoded in tiles.
+    /// kept at a time; below the size of a part its blocks are streamed from its files; below what decoding takes, frames are decoded in
+    /// tiles.
     pub memory_budget: Option<u64>,
     /// Changes to merge into the transformers.
     pub loras: Vec<LoraOptions>,
@@ -162,18 +163,21 @@ impl Pipeline {
         check_text(&root, &tokenizer, &text.config, &dit.config)?;
         let capabilities = Capabilities::of(family, &pipeline, &sampling, &dit.config, &vae.config, card);
 
-        let prompts = Prompts::new(tokenizer, part(&text.source, text.config, TextEncoder::load));
-        let image_encoder = load_image_encoder(&root, image, &dit.config)?;
-        let experts = load_experts(&root, &pipeline, dit, low, &loras)?.with_quantization(quantization);
+        let text = part(&text.source, text.config, TextEncoder::load);
+        let mut prompts = Prompts::new(tokenizer, text);
+        let mut image_encoder = load_image_encoder(&root, image, &dit.config)?;
+        let mut experts = load_experts(&root, &pipeline, dit, low, &loras)?.with_quantization(quantization);
         let encoder = part(&vae.source, vae.config.clone(), VaeEncoder::load).with_quantization(quantization);
         let decoder = part(&vae.source, vae.config.clone(), VaeDecoder::load).with_quantization(quantization);
-        let bytes = prompts.encoder.check()?
-            + image_encoder.as_ref().map(Part::check).transpose()?.unwrap_or(0)
-            + experts.check()?
+        let image = image_encoder.as_mut().map(|part| part.check(memory_budget));
+        let bytes = prompts.encoder.check(memory_budget)?
+            + image.transpose()?.unwrap_or(0)
+            + experts.check(memory_budget)?
             + parts::check(&vae.source, |w| {
                 VaeEncoder::load(w, &vae.config)?;
                 VaeDecoder::load(w, &vae.config).map(drop)
-            })?;
+            })?
+            .bytes;
         let statistics = Statistics::new(&device, &vae.config).map_err(|source| LoadError::Weights {
             path: vae.source.path(),
             source: source.into(),

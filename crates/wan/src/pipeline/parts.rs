@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use kinora_tensor::Checkpoint;
 use kinora_tensor::Device;
 
 use crate::assembly::Source;
+use crate::blocks::Placement;
 use crate::error::LoadError;
 use crate::inspect::Inspector;
 use crate::lora::Loras;
@@ -20,6 +22,7 @@ pub(super) struct Part<M> {
     source: Source,
     loras: Option<Arc<Loras>>,
     quantization: Quantization,
+    placement: Placement,
     build: Build<M>,
     live: Option<Box<M>>,
 }
@@ -33,6 +36,7 @@ impl<M> Part<M> {
             source: source.clone(),
             loras: None,
             quantization: Quantization::None,
+            placement: Placement::Resident,
             build: Box::new(build),
             live: None,
         }
@@ -55,12 +59,34 @@ impl<M> Part<M> {
     }
 
     /// Proves that the files hold every tensor of the network in its shape, and no other. Answers with what they take in memory, in
-    /// bytes.
-    pub(super) fn check(&self) -> Result<u64, LoadError> {
-        check(&self.source, |weights| {
+    /// bytes. Above `budget` blocks are going to be streamed; copies of them cannot be, and are refused.
+    pub(super) fn check(&mut self, budget: Option<u64>) -> Result<u64, LoadError> {
+        let Footprint { bytes, rounded } = check(&self.source, |weights| {
             let weights = weights.clone().with_quantization(self.quantization);
             (self.build)(&weights).map(drop)
-        })
+        })?;
+        let Some(budget) = budget.filter(|budget| bytes > *budget) else {
+            return Ok(bytes);
+        };
+        self.placement = Placement::Streamed;
+        let merged = match (&self.loras, self.quantization) {
+            (Some(loras), Quantization::None | Quantization::Bf16) => {
+                merged_bytes(loras, &self.source.open()?)
+            }
+            // What was merged goes when it was rounded.
+            (Some(_), Quantization::Int8) | (None, _) => 0,
+        };
+        for (setting, copied) in [("quantization", rounded), ("loras", merged)] {
+            if copied > budget {
+                return Err(LoadError::Memory {
+                    path: self.source.path(),
+                    setting,
+                    copied,
+                    budget,
+                });
+            }
+        }
+        Ok(bytes)
     }
 
     /// The network, brought into memory if it is not there yet.
@@ -71,7 +97,8 @@ impl<M> Part<M> {
                 let weights = Weights::new(Arc::new(self.source.open()?), device);
                 let weights = weights
                     .with_loras(self.loras.clone())
-                    .with_quantization(self.quantization);
+                    .with_quantization(self.quantization)
+                    .with_placement(self.placement);
                 let built = (self.build)(&weights);
                 Box::new(built.map_err(|source| LoadError::Weights {
                     path: self.source.path(),
@@ -93,12 +120,28 @@ impl<M> Part<M> {
     }
 }
 
-/// Builds networks onto a device that computes nothing, and refuses what is missing or left over. Answers with what they take in memory,
-/// in bytes.
+/// What a part takes in memory.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Footprint {
+    /// All of it, in bytes.
+    pub(super) bytes: u64,
+    /// Of these, matrices that are not kept as they are stored.
+    rounded: u64,
+}
+
+/// What a LoRA makes copies of, in bytes.
+fn merged_bytes(loras: &Loras, checkpoint: &Checkpoint) -> u64 {
+    let names = checkpoint.entries().map(|(name, _)| name);
+    let changed = names.filter(|name| loras.change(name));
+    let bytes = changed.filter_map(|name| checkpoint.bytes(name).map(<[u8]>::len));
+    bytes.sum::<usize>() as u64
+}
+
+/// Builds networks onto a device that computes nothing, and refuses what is missing or left over. Answers with what they take in memory.
 pub(super) fn check(
     source: &Source,
     build: impl Fn(&Weights) -> Result<(), WeightsError>,
-) -> Result<u64, LoadError> {
+) -> Result<Footprint, LoadError> {
     let checkpoint = Arc::new(source.open()?);
     let path = source.path();
     let misfit = |source| LoadError::Weights {
@@ -117,7 +160,10 @@ pub(super) fn check(
     };
     let names = checkpoint.entries().map(|(name, _)| name).filter(is_number);
     let bytes = names.filter_map(|name| checkpoint.bytes(name).map(<[u8]>::len));
-    Ok(inspector.in_memory(bytes.sum::<usize>() as u64))
+    Ok(Footprint {
+        bytes: inspector.in_memory(bytes.sum::<usize>() as u64),
+        rounded: inspector.rounded(),
+    })
 }
 
 /// Reads every number of a part, and refuses where one is not finite: damage that names and shapes do not show.

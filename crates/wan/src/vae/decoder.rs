@@ -82,6 +82,7 @@ impl VaeDecoder {
             patch: config.patch_size.unwrap_or(1),
             bytes_per_latent: bytes_per_latent(config, narrowest),
         };
+        w.let_go();
         Ok(loaded)
     }
 

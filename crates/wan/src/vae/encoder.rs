@@ -78,6 +78,7 @@ impl VaeEncoder {
             patch: config.patch_size.unwrap_or(1),
             bytes_per_latent: bytes_per_latent(config),
         };
+        w.let_go();
         Ok(loaded)
     }
 

@@ -17,6 +17,7 @@ use kinora_wan::Pipeline;
 use kinora_wan::Quantization;
 use kinora_wan::Request;
 use kinora_wan::Sampling;
+use kinora_wan::Stage;
 use kinora_wan::StepCache;
 use kinora_wan::config::VaeConfig;
 use kinora_wan::request::Mask;
@@ -238,6 +239,109 @@ fn in_int8_the_weights_of_blocks_take_a_byte_each() {
         "{stored} bytes, {numbers}"
     );
     assert_eq!(exact - int8, stored - numbers);
+}
+
+/// A transformer that is more than the budget is read block by block, and nothing else changes.
+#[test]
+fn a_transformer_that_does_not_fit_is_streamed() {
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../checkpoints/mini/model");
+    // A copy of the weights: no other test of this process maps it.
+    let folder = tempfile::tempdir().unwrap();
+    copy_folder(&model, folder.path());
+    let file = folder
+        .path()
+        .join("transformer/diffusion_pytorch_model.safetensors");
+    let run = |memory_budget| {
+        let options = LoadOptions {
+            memory_budget,
+            ..LoadOptions::default()
+        };
+        let mut pipeline = Pipeline::load(folder.path(), options).unwrap();
+        let request = Request {
+            prompt: "a red ball moves to the right over grass".into(),
+            negative_prompt: String::new(),
+            width: WIDTH,
+            height: HEIGHT,
+            num_frames: FRAMES,
+            noise: Noise::Seed(5),
+            sampling: Sampling::Checkpoint { steps: 2 },
+            step_cache: None,
+            guidance: Guidance::uniform(3.0),
+            conditioning: Conditioning::Text,
+        };
+        let mut most = 0;
+        let outcome = pipeline.generate(&request, &mut |_| {}, &mut |progress| {
+            if progress.stage == Stage::Denoise {
+                most = most.max(resident_bytes(&file));
+            }
+            ControlFlow::Continue(())
+        });
+        (outcome.unwrap().latents.to_vec().unwrap(), most)
+    };
+    let (expected, whole) = run(None);
+    let (got, some) = run(Some(8 << 20));
+    assert_eq!(got, expected);
+    println!("of the transformer's pages, {whole} bytes were in memory, {some} when streamed");
+    if whole == 0 {
+        println!("skipped: nobody tells what is in memory");
+        return;
+    }
+    // Each of its nine blocks is a tenth of it, and what is outside of them little more.
+    assert!(whole > 9 << 20 && some < whole / 3, "{some} of {whole}");
+}
+
+/// Copies cannot be streamed: where they are too large the setting that asks for them is named.
+#[test]
+fn copies_that_do_not_fit_are_refused() {
+    let load = |quantization| {
+        let options = LoadOptions {
+            memory_budget: Some(2 << 20),
+            quantization,
+            ..LoadOptions::default()
+        };
+        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../checkpoints/mini/model");
+        Pipeline::load(model, options)
+    };
+    load(Quantization::None).unwrap();
+    let error = load(Quantization::Int8).err().unwrap().to_string();
+    assert!(
+        error.starts_with("because of `quantization`, 0.0 GB of the weights in "),
+        "{error}"
+    );
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let to = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_folder(&path, &to);
+        } else {
+            std::fs::copy(&path, &to).unwrap();
+        }
+    }
+}
+
+/// How much of a mapped file is in this process's memory; 0 where the system does not tell.
+fn resident_bytes(file: &Path) -> usize {
+    let maps = std::fs::read_to_string("/proc/self/smaps").unwrap_or_default();
+    let mut is_of_file = false;
+    let mut kib = 0;
+    for line in maps.lines() {
+        match line.strip_prefix("Rss:") {
+            Some(size) if is_of_file => {
+                kib += size.trim().trim_end_matches(" kB").parse::<usize>().unwrap();
+            }
+            Some(_) => {}
+            // The line of addresses that a mapping begins with ends with its file; others begin with what they tell.
+            None if !line.starts_with(|c: char| c.is_ascii_uppercase()) => {
+                is_of_file = line.ends_with(file.to_str().unwrap());
+            }
+            None => {}
+        }
+    }
+    kib * 1024
 }
 
 /// A control clip of which the frames that `is_new` are made; those are mid grey, as the golden's are.
