@@ -6,6 +6,7 @@
 //! | matrix products, convolutions | as stored (`f32`, `bf16`, `f16`), widened inside the panel | `f32` | `bf16` on GPUs, `f32` in the oracle |
 //! | products in a transformer's blocks and the VAE's convolutions, with [`Quantization::Bf16`] on a CPU that has instructions for it | rounded to `bf16` | activations rounded to `bf16`, sums in `f32` | `bf16` on GPUs |
 //! | products in a transformer's blocks, with [`Quantization::Int8`] | rounded to 8 bits, a scale for each output | activations rounded to 8 bits, a scale for each token; sums exact in `i32`, the result in `f32` | – |
+//! | those of a text encoder's blocks that are stored in `bf16`, with either, on such a CPU | as stored | activations rounded to `bf16`, sums in `f32` | `bf16` on GPUs |
 //! | timestep sinusoid | – | `f32`, as the oracle; the original works in `f64`, which moves an angle by at most 6e-5 | `f32` |
 //! | rotary tables | – | angles in `f64`, tables in `f32` | `f64`, then `f32` |
 //! | sigmas | – | `f64`, kept in `f32` | the same |
@@ -17,7 +18,8 @@
 //! The functions here are the places where the format of an angle or a coefficient decides the result.
 
 /// What the matrices of a transformer's blocks (queries, keys, values, outputs, feed-forward) are multiplied in. Those outside of the
-/// blocks are few and decide much: patches, timesteps, modulation, the context, the head stay as they are stored.
+/// blocks are few and decide much: patches, timesteps, modulation, the context, the head stay as they are stored. Those of the text encoder's
+/// blocks that are stored in bf16 are multiplied in it in either case, its attentions exactly.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Quantization {
     /// As they are stored: exact.

@@ -127,10 +127,10 @@ impl SelfAttention {
         let inner = config.num_heads * config.d_kv;
         let table = [config.relative_attention_num_buckets, config.num_heads];
         Ok(Self {
-            q: w.linear_without_bias("q", config.d_model, inner)?,
-            k: w.linear_without_bias("k", config.d_model, inner)?,
-            v: w.linear_without_bias("v", config.d_model, inner)?,
-            o: w.linear_without_bias("o", inner, config.d_model)?,
+            q: w.text_linear("q", config.d_model, inner)?,
+            k: w.text_linear("k", config.d_model, inner)?,
+            v: w.text_linear("v", config.d_model, inner)?,
+            o: w.text_linear("o", inner, config.d_model)?,
             relative_attention_bias: w.numbers("relative_attention_bias.weight", &table)?,
             heads: config.num_heads,
         })
@@ -158,9 +158,9 @@ impl SelfAttention {
 impl FeedForward {
     fn load(w: &Weights, config: &TextConfig) -> std::result::Result<Self, WeightsError> {
         Ok(Self {
-            wi_0: w.linear_without_bias("wi_0", config.d_model, config.d_ff)?,
-            wi_1: w.linear_without_bias("wi_1", config.d_model, config.d_ff)?,
-            wo: w.linear_without_bias("wo", config.d_ff, config.d_model)?,
+            wi_0: w.text_linear("wi_0", config.d_model, config.d_ff)?,
+            wi_1: w.text_linear("wi_1", config.d_model, config.d_ff)?,
+            wo: w.text_linear("wo", config.d_ff, config.d_model)?,
         })
     }
 

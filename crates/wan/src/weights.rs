@@ -11,6 +11,7 @@ use std::sync::PoisonError;
 use kinora_tensor::Checkpoint;
 use kinora_tensor::CheckpointError;
 use kinora_tensor::Conv3d;
+use kinora_tensor::DType;
 use kinora_tensor::Device;
 use kinora_tensor::Embedding;
 use kinora_tensor::Linear;
@@ -145,9 +146,16 @@ impl Weights {
         Ok(self.noted(prepare(&self.device, &weight, Some(&bias))?))
     }
 
-    /// `name.weight` `[outputs, inputs]` alone.
-    pub(crate) fn linear_without_bias(&self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
-        self.matrix(name, &[outputs, inputs], false)
+    /// `name.weight` `[outputs, inputs]` of a text encoder's block, alone. In either quantisation it is multiplied in bf16 where it is
+    /// stored so, and stays as it is elsewhere: a text encoder is the largest part, and is used once for a prompt, which a copy does not pay
+    /// for.
+    pub(crate) fn text_linear(&self, name: &str, inputs: usize, outputs: usize) -> Result<Linear> {
+        let weight = self.weight(&format!("{name}.weight"), [outputs, inputs])?;
+        let prepare = match (self.quantization, weight.dtype()) {
+            (Quantization::Bf16 | Quantization::Int8, DType::BF16) => Linear::bf16,
+            _ => Linear::new,
+        };
+        Ok(self.noted(prepare(&self.device, &weight, None)?))
     }
 
     /// A convolution of kernel 1 as the matrix it is; `name.weight` is `[outputs, inputs, 1, …]` of this rank.

@@ -10,7 +10,7 @@ use kinora_wan::blocks::Placement;
 /// What is loaded. A command for the same part finds it as the one before left it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
-    Text,
+    Text(Quantization),
     Dit(Quantization, Placement),
     Encoder(Vae, Way),
     Decoder(Vae, Way),
@@ -60,7 +60,7 @@ pub(crate) struct Command {
     pub(crate) work: Work,
 }
 
-const GRAMMAR: &str = "text exact TOKENS | dit exact|bf16|int8|streamed FRAMES ROWS COLUMNS | \
+const GRAMMAR: &str = "text exact|bf16 TOKENS | dit exact|bf16|int8|streamed FRAMES ROWS COLUMNS | \
     encode|decode vae21|vae22 winograd|direct|bf16 FRAMES ROWS COLUMNS | \
     generate exact|bf16|int8 FRAMES ROWS COLUMNS STEPS FILE";
 
@@ -70,8 +70,8 @@ impl FromStr for Command {
     fn from_str(line: &str) -> Result<Self, String> {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
-            ["text", "exact", tokens] => Ok(Self {
-                part: Part::Text,
+            ["text", way @ ("exact" | "bf16"), tokens] => Ok(Self {
+                part: Part::Text(quantization(way)?),
                 work: Work::Text {
                     tokens: number("TOKENS", tokens)?,
                 },
@@ -178,7 +178,10 @@ mod tests {
             convolutions,
             quantization,
         };
-        check("text exact 126", Ok((Part::Text, Work::Text { tokens: 126 })));
+        check(
+            "text exact 126",
+            Ok((Part::Text(Quantization::None), Work::Text { tokens: 126 })),
+        );
         check(
             "dit int8 3 30 52",
             Ok((
@@ -225,7 +228,7 @@ mod tests {
                 },
             )),
         );
-        check("", Err("expected text exact TOKENS"));
+        check("", Err("expected text exact|bf16 TOKENS"));
         check("text int8 126", Err("not \"text int8 126\""));
         check(
             "text exact many",
@@ -250,7 +253,7 @@ mod tests {
         );
         check(
             "generate exact 9 240 416 4",
-            Err("expected text exact TOKENS"),
+            Err("expected text exact|bf16 TOKENS"),
         );
     }
 }

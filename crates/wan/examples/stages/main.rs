@@ -102,7 +102,7 @@ impl Loaded {
     fn load(folder: &Path, part: Part) -> Result<Self, Failure> {
         let convolutions = match part {
             Part::Encoder(_, way) | Part::Decoder(_, way) => way.convolutions,
-            Part::Text | Part::Dit(..) | Part::Pipeline(_) => Convolutions::Winograd,
+            Part::Text(_) | Part::Dit(..) | Part::Pipeline(_) => Convolutions::Winograd,
         };
         let (meter, device) = Meter::install(CpuOptions {
             convolutions,
@@ -121,10 +121,11 @@ impl Loaded {
             Ok((weights, VaeConfig::read(&folder.join("config.json"))?))
         };
         let model = match part {
-            Part::Text => {
+            Part::Text(quantization) => {
                 let folder = folder.join("umt5");
                 let config: TextConfig = serde_json::from_slice(&fs::read(folder.join("config.json"))?)?;
-                Model::Text(TextEncoder::load(&weights(&folder)?, &config)?)
+                let weights = weights(&folder)?.with_quantization(quantization);
+                Model::Text(TextEncoder::load(&weights, &config)?)
             }
             Part::Dit(quantization, placement) => {
                 let folder = folder.join("dit");

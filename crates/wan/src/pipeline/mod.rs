@@ -72,7 +72,8 @@ pub struct LoadOptions {
     pub memory_budget: Option<u64>,
     /// Changes to merge into the transformers.
     pub loras: Vec<LoraOptions>,
-    /// What the matrices of the transformers' blocks, LoRAs merged, and the VAE's convolutions are multiplied in.
+    /// What the matrices of the transformers' blocks, LoRAs merged, and the VAE's convolutions are multiplied in; and, where they are stored
+    /// in bf16, the matrices of the text encoder's blocks.
     pub quantization: Quantization,
 }
 
@@ -163,7 +164,7 @@ impl Pipeline {
         check_text(&root, &tokenizer, &text.config, &dit.config)?;
         let capabilities = Capabilities::of(family, &pipeline, &sampling, &dit.config, &vae.config, card);
 
-        let text = part(&text.source, text.config, TextEncoder::load);
+        let text = part(&text.source, text.config, TextEncoder::load).with_quantization(quantization);
         let mut prompts = Prompts::new(tokenizer, text);
         let mut image_encoder = load_image_encoder(&root, image, &dit.config)?;
         let mut experts = load_experts(&root, &pipeline, dit, low, &loras)?.with_quantization(quantization);
