@@ -88,7 +88,8 @@ impl Recycle for Memory {
             return;
         }
         let mut books = self.books();
-        books.used_bytes -= bytes(&numbers);
+        // Saturating: a miscount would cost a little memory, and must not cost a clip.
+        books.used_bytes = books.used_bytes.saturating_sub(bytes(&numbers));
         books.kept_bytes += bytes(&numbers);
         books.kept.push(numbers);
         let gone = books.let_go(self.excess_bytes_max);
@@ -117,8 +118,11 @@ impl Books {
     fn let_go(&mut self, excess_bytes_max: usize) -> Vec<Vec<f32>> {
         let bytes_max = self.peak_bytes + excess_bytes_max;
         let mut count = 0;
-        while self.used_bytes + self.kept_bytes > bytes_max {
-            self.kept_bytes -= bytes(&self.kept[count]);
+        for numbers in &self.kept {
+            if self.used_bytes + self.kept_bytes <= bytes_max {
+                break;
+            }
+            self.kept_bytes -= bytes(numbers);
             count += 1;
         }
         self.kept.drain(..count).collect()
