@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/postgres/0001_everything.sql"),
     include_str!("../../migrations/postgres/0002_workers.sql"),
     include_str!("../../migrations/postgres/0003_previews.sql"),
+    include_str!("../../migrations/postgres/0004_in_place.sql"),
 ];
 
 /// The oldest PostgreSQL whose SQL this is; its number as the server tells it.

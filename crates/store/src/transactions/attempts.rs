@@ -81,7 +81,7 @@ pub(crate) fn figures(sql: &dyn Sql, since: Timestamp) -> Result<Vec<OfferFigure
                     (SELECT g.created_at FROM generations g
                      WHERE g.account = l.account AND g.priority = l.priority AND g.offer = l.offer AND g.claimable = 1
                      ORDER BY g.position LIMIT 1))
-             FROM lanes l WHERE l.queued > 0 GROUP BY l.offer",
+             FROM lanes l WHERE l.queued > 0 /*pg AND l.waits */ GROUP BY l.offer",
             &[],
             queued,
         )?;

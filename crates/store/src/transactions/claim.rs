@@ -98,7 +98,7 @@ macro_rules! first_lane {
         concat!(
             // The cross join keeps the lanes outside, so that the first that fits ends the search.
             "SELECT l.priority, l.turn, l.account FROM lanes l CROSS JOIN accounts a
-             WHERE l.offer = ?1 AND l.queued > 0 AND a.id = l.account
+             WHERE l.offer = ?1 AND l.queued > 0 /*pg AND l.waits */ AND a.id = l.account
                    AND a.running < coalesce(a.running_max, ?2)
              ORDER BY l.priority DESC, l.turn, l.account LIMIT 1",
             $locked

@@ -186,7 +186,7 @@ fn grants(sql: &dyn Sql, account: AccountId) -> Result<Vec<Grant>> {
         })
     };
     sql.all(
-        "SELECT id, bucket, available, expires_at FROM grants WHERE account = ?1 AND available > 0",
+        "SELECT id, bucket, available, expires_at FROM grants WHERE account = ?1 AND available > 0 /*pg AND is_left */",
         &params![account.to_string()],
         read,
     )
@@ -273,7 +273,7 @@ pub(crate) fn expire_due(sql: &dyn Sql, account: AccountId, now: Timestamp) -> R
     let due = sql
         .all(
             "SELECT id, bucket, available FROM grants
-             WHERE available > 0 AND account = ?1 AND expires_at <= ?2",
+             WHERE available > 0 /*pg AND is_left */ AND account = ?1 AND expires_at <= ?2",
             &params![account.to_string(), now.0],
             read,
         )
@@ -295,7 +295,7 @@ pub(crate) fn expire_due(sql: &dyn Sql, account: AccountId, now: Timestamp) -> R
 pub(crate) fn accounts_with_ended_grants(sql: &dyn Sql, now: Timestamp) -> Result<Vec<AccountId>> {
     sql.all(
         "SELECT DISTINCT account FROM grants
-         WHERE available > 0 AND expires_at IS NOT NULL AND expires_at <= ?1",
+         WHERE available > 0 /*pg AND is_left */ AND expires_at IS NOT NULL AND expires_at <= ?1",
         &params![now.0],
         |row| row.parsed(0),
     )

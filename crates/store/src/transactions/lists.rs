@@ -155,7 +155,7 @@ pub(crate) fn queue_depth(sql: &dyn Sql) -> Result<QueueDepth> {
                         SELECT (SELECT g.created_at FROM generations g
                                 WHERE g.account = l.account AND g.priority = l.priority AND g.offer = l.offer
                                       AND g.claimable = 1 ORDER BY g.position LIMIT 1) AS created_at
-                        FROM lanes l WHERE l.queued > 0
+                        FROM lanes l WHERE l.queued > 0 /*pg AND l.waits */
                         UNION ALL
                         SELECT created_at FROM generations WHERE status = 'queued' AND claimable = 0) AS heads)
              FROM accounts", &[], |row| {
