@@ -119,6 +119,22 @@ fn the_shipped_checkpoint_makes_what_diffusers_makes_of_it() {
     }
 }
 
+/// A clip from text, in so many steps.
+fn red_ball(steps: usize) -> Request {
+    Request {
+        prompt: "a red ball moves to the right over grass".into(),
+        negative_prompt: String::new(),
+        width: WIDTH,
+        height: HEIGHT,
+        num_frames: FRAMES,
+        noise: Noise::Seed(5),
+        sampling: Sampling::Checkpoint { steps },
+        step_cache: None,
+        guidance: Guidance::uniform(3.0),
+        conditioning: Conditioning::Text,
+    }
+}
+
 /// What is left out where that was asked for changes a clip less than an eye sees.
 #[test]
 fn bounded_loss_stays_near_the_exact_clip() {
@@ -131,16 +147,8 @@ fn bounded_loss_stays_near_the_exact_clip() {
         let mut pipeline = Pipeline::load(root.join("checkpoints/mini/model"), options).unwrap();
         move |threshold: Option<f32>| {
             let request = Request {
-                prompt: "a red ball moves to the right over grass".into(),
-                negative_prompt: String::new(),
-                width: WIDTH,
-                height: HEIGHT,
-                num_frames: FRAMES,
-                noise: Noise::Seed(5),
-                sampling: Sampling::Checkpoint { steps: 24 },
                 step_cache: threshold.map(|threshold| StepCache { threshold }),
-                guidance: Guidance::uniform(3.0),
-                conditioning: Conditioning::Text,
+                ..red_ball(24)
             };
             let mut made = Vec::new();
             let outcome = pipeline.generate(&request, &mut |frame| made.push(frame), &mut |_| {
@@ -257,18 +265,7 @@ fn a_transformer_that_does_not_fit_is_streamed() {
             ..LoadOptions::default()
         };
         let mut pipeline = Pipeline::load(folder.path(), options).unwrap();
-        let request = Request {
-            prompt: "a red ball moves to the right over grass".into(),
-            negative_prompt: String::new(),
-            width: WIDTH,
-            height: HEIGHT,
-            num_frames: FRAMES,
-            noise: Noise::Seed(5),
-            sampling: Sampling::Checkpoint { steps: 2 },
-            step_cache: None,
-            guidance: Guidance::uniform(3.0),
-            conditioning: Conditioning::Text,
-        };
+        let request = red_ball(2);
         let mut most = 0;
         let outcome = pipeline.generate(&request, &mut |_| {}, &mut |progress| {
             if progress.stage == Stage::Denoise {

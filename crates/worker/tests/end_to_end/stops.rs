@@ -93,12 +93,7 @@ async fn a_worker_that_lost_its_lease_writes_nothing() {
             matches!(generation.status, Status::Running { .. })
         })
         .await;
-    let folder = std::fs::read_dir(world.scratch())
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path();
+    let folder = world.scratch_of_the_worker();
     // So that it is not the first worker itself that takes over, once its slot is free.
     work.take_no_more();
 

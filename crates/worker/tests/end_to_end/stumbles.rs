@@ -54,12 +54,7 @@ async fn a_worker_cut_off_from_the_store_stops_by_itself() {
             matches!(generation.status, Status::Queued { attempts: 1, .. })
         })
         .await;
-    let folder = std::fs::read_dir(world.scratch())
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path();
+    let folder = world.scratch_of_the_worker();
     let patience = now().plus_ms(3_000);
     while folder.join(id.to_string()).exists() {
         assert!(now() < patience, "still at it");

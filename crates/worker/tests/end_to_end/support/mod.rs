@@ -128,6 +128,12 @@ impl World {
         self.folder.path().join("scratch")
     }
 
+    /// The folder in it of the one worker that is at work.
+    pub(crate) fn scratch_of_the_worker(&self) -> PathBuf {
+        let mut folders = std::fs::read_dir(self.scratch()).unwrap();
+        folders.next().unwrap().unwrap().path()
+    }
+
     /// An upload: the fixture becomes a blob, as the server would keep it.
     pub(crate) fn upload(&self, fixture: &fixtures::Fixture) -> Source {
         let copy = self
