@@ -102,8 +102,9 @@ async fn create(app: &App, caller: Caller, endpoint: Endpoint, request: Request)
 
 async fn stream(app: &App, caller: Caller, endpoint: Endpoint, request: Request) -> ApiResult<Response> {
     let (generation, replayed) = accept(app, caller, endpoint, request).await?;
-    let mut response = events::follow(app, generation.id, None).await?;
-    mark_accepted(response.headers_mut(), generation.id, replayed, None);
+    let id = generation.id;
+    let mut response = events::follow(app, generation, None).await?;
+    mark_accepted(response.headers_mut(), id, replayed, None);
     Ok(response)
 }
 

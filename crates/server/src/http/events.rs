@@ -36,21 +36,17 @@ pub async fn stream_events(
     let last = headers
         .get("last-event-id")
         .and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    follow(&app, generation.id, last).await
+    follow(&app, generation, last).await
 }
 
-/// The stream of a generation, from event `last` on; from its present state where that is absent or unknown.
-pub async fn follow(app: &App, id: GenerationId, last: Option<u64>) -> ApiResult<Response> {
-    // Watched before it is read: a change between the two is seen as a change.
-    let changes = app.store.watch(id);
-    let generation = app
-        .store
-        .generation(id)
-        .await?
-        .ok_or_else(|| ApiError::not_found("generation"))?;
+/// The stream of a generation, from event `last` on; from the state given here where that is absent or unknown.
+pub async fn follow(app: &App, generation: Generation, last: Option<u64>) -> ApiResult<Response> {
+    // It may have changed since it was read: the first thing to be done is to read it again.
+    let mut changes = app.store.watch(generation.id);
+    changes.mark_changed();
     let mut follower = Follower {
         app: app.clone(),
-        id,
+        id: generation.id,
         changes,
         sent: last.filter(|last| *last <= generation.event_seq),
         lines: VecDeque::from(["retry: 3000\n".to_owned()]),
