@@ -16,7 +16,7 @@ import torch
 import vae as v
 import words
 import world
-from common import autocast
+from common import autocast, averaged
 
 SHARD = 250
 SIZES = [(112, 64)] * 15 + [(64, 112)] * 2 + [(80, 80)] * 2 + [(112, 80), (80, 112)]
@@ -27,7 +27,7 @@ LENGTHS = [13] * 7 + [21] * 5 + [41] * 8
 def load_vae(work):
     v.compiled()
     model = v.new()
-    model.load_state_dict(torch.load(f"{work}/vae/state.pt", weights_only=True)["average"])
+    model.load_state_dict(averaged(work, "vae"))
     return model.eval()
 
 

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast
 import dit
 import train_text
 import vae
+from common import averaged
 
 SHIFT = 3.0
 KINORA = {
@@ -34,10 +35,6 @@ KINORA = {
     # Its reader knows a few hundred words; what expanding adds would not be among them.
     "prompt_expansion": False,
 }
-
-
-def averaged(work, stage):
-    return torch.load(f"{work}/{stage}/state.pt", weights_only=True)["average"]
 
 
 def dit_weights(work):

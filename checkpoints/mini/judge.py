@@ -89,6 +89,11 @@ def features(x, y, r, restless):
     return np.concatenate([*cols, [np.log(len(x)) - 2.7, np.median(restless)]]).astype(np.float32)
 
 
+def is_whole(x, y, r, width, height):
+    """Whether so little of a thing is beyond the frame's edge that its middle and radius can be told."""
+    return (np.minimum(x, width - x) > 0.6 * r) & (np.minimum(y, height - y) > 0.6 * r)
+
+
 def restlessness(frames, x, y, r):
     """How much of a thing's square changes from frame to frame once it is held in place, as a share of its contrast: what spinning
     shows. The places are off by a pixel at times, so the next frame is moved to where it fits best."""
@@ -127,11 +132,8 @@ class Judge:
         """Judges uint8 [T, Y, X, 3]."""
         heat, colour, shape, place, where = self.eye(to_input(frames))
         background = world.BACKGROUNDS[int(where.log_softmax(-1).mean(0).argmax())]
-        heat, place = heat[:, 0].sigmoid().numpy(), place.numpy()
         colour, shape = colour.log_softmax(1).numpy(), shape.log_softmax(1).numpy()
-        spots = [peaks(h) for h in heat]
-        count = int(np.median([len(s) for s in spots]))
-        things = follow(spots, heat, place)
+        count, things = tracks(heat, place)
         if not things:
             return Verdict(0, background)
         seen = [self.thing(frames, t, colour, shape) for t in things[: max(count, 1)]]
@@ -141,20 +143,41 @@ class Judge:
 
     def thing(self, frames, track, colour, shape):
         unit = min(frames.shape[1:3]) / 64
-        t, j, i = track[:, 0].astype(int), track[:, 4].astype(int), track[:, 5].astype(int)
-        x, y, r = track[:, 1], track[:, 2], track[:, 3]
-        full = [np.interp(np.arange(len(frames)), t, v) for v in (x, y, r)]
-        restless = restlessness(frames, *full)
-        f = features(full[0] / unit, full[1] / unit, full[2] / unit, restless)
-        chances = self.way(torch.from_numpy(f)[None]).softmax(-1)[0]
+        t, x, y, r, j, i = track.T
+        t, j, i = t.astype(int), j.astype(int), i.astype(int)
+        way, whole = way_of(frames, track), uncut(frames, track)
+        chances = self.way(torch.from_numpy(features(*way))[None]).softmax(-1)[0]
         motion = world.MOTIONS[int(chances.argmax())]
         sizes = np.array(list(world.SIZES.values()))
         return dict(
             colour=COLOURS[int(colour[t, :, j, i].mean(0).argmax())],
             shape=SHAPES[int(shape[t, :, j, i].mean(0).argmax())],
-            size=SIZES[int(np.abs(np.log(sizes * unit / np.median(r))).argmin())], motion=motion,
-            moves=1 - float(chances[world.MOTIONS.index("still")]), track=np.stack(full, 1),
+            size=SIZES[int(np.abs(np.log(sizes * unit / np.median(whole[:, 3]))).argmin())], motion=motion,
+            moves=1 - float(chances[world.MOTIONS.index("still")]),
+            track=np.stack([np.interp(np.arange(len(frames)), t, v) for v in (x, y, r)], 1),
         )  # fmt: skip
+
+
+def uncut(frames, track):
+    """The part of a track where the thing is not cut off by the frame's edge; all of it where that is too little."""
+    whole = is_whole(track[:, 1], track[:, 2], np.median(track[:, 3]), *frames.shape[2:0:-1])
+    return track[whole] if whole.sum() >= 4 else track
+
+
+def way_of(frames, track):
+    """x, y, radius and restlessness of a thing over all frames, lengths in units of 1/64 of the shorter side. Where the frame's edge
+    cuts it off, it is held."""
+    t, x, y, r = uncut(frames, track).T[:4]
+    x, y, r = (np.interp(np.arange(len(frames)), t, v) for v in (x, y, r))
+    unit = min(frames.shape[1:3]) / 64
+    return x / unit, y / unit, r / unit, restlessness(frames, x, y, r)
+
+
+def tracks(heat, place):
+    """How many things there are in most frames, and their tracks, from what the eye sees."""
+    heat, place = heat[:, 0].sigmoid().numpy(), place.numpy()
+    spots = [peaks(h) for h in heat]
+    return int(np.median([len(s) for s in spots])), follow(spots, heat, place)
 
 
 def peaks(heat, least=0.3):

@@ -18,6 +18,7 @@ def main():
     parser.add_argument("--work", required=True)
     parser.add_argument("--minutes", type=float, help="the stage's whole time; the learning rate falls until then")
     parser.add_argument("--count", type=int, help="cache: how many scenes")
+    parser.add_argument("--processes", type=int, help="vae, decoder, dit: how many train together, a thread each")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     args = parser.parse_args()
 
@@ -25,7 +26,7 @@ def main():
     import torch
 
     torch.set_num_threads(args.threads)
-    options = {k: v for k, v in {"minutes": args.minutes, "count": args.count}.items() if v is not None}
+    options = {k: v for k, v in {"minutes": args.minutes, "count": args.count, "processes": args.processes}.items() if v is not None}
     if args.stage in ("vae", "decoder"):
         import train_vae
 

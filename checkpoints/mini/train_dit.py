@@ -16,10 +16,10 @@ import torch.nn.functional as F
 import dit
 import train_text
 import words
-from common import Average, Muon, Run, autocast, rate, seeded
+from common import Average, Muon, Run, alike, autocast, rate, seeded, together
 
 TOKENS = 3600  # a step
-MATTERS = 4
+MATTERS = 6
 SHIFT = 2.5
 TAP = 4  # the block behind which the head reads
 SEEN = 0.3  # weight of what it reads
@@ -176,7 +176,11 @@ class Trained(torch.nn.Module):
         self.head = torch.nn.Linear(dit.CONFIG["num_attention_heads"] * dit.CONFIG["attention_head_dim"], 128)
 
 
-def train(work, minutes=60.0, lr=2e-3):
+def train(work, minutes=60.0, processes=1):
+    together(loop, processes, work, minutes)
+
+
+def loop(work, minutes, rank, lr=2e-3):
     torch._dynamo.config.recompile_limit = 128  # kinds of blocks, with and without gradients
     dit.block = torch.compile(dit.block, dynamic=True)  # a third faster; once for all shapes
     run = Run(work, "dit", minutes)
@@ -188,11 +192,11 @@ def train(work, minutes=60.0, lr=2e-3):
     average = Average(trained, 0.998)
     run.load(trained, optimizer, average)
     lr *= 0.7 if run.is_sequel else 1.0  # what is learned already need not be shaken loose
-    torch.manual_seed(seeded(run))
-    rng = np.random.default_rng(seeded(run))
+    torch.manual_seed(seeded(run, rank))
+    rng, common = np.random.default_rng(seeded(run, rank)), np.random.default_rng(seeded(run))
     share, logged, losses, clips = run.used / minutes, run.used, [], 0
     while share < 1:
-        frames = curriculum(1 if run.is_sequel else share, rng)
+        frames = curriculum(1 if run.is_sequel else share, common)
         count = max(TOKENS // (28 * frames), 4)
         batch = scenes.batch(rng, frames, count)
         u = (torch.randperm(count) + torch.rand(count)) / count  # noise levels evenly spread over the batch
@@ -201,6 +205,7 @@ def train(work, minutes=60.0, lr=2e-3):
         loss = loss.mean()
         optimizer.zero_grad(set_to_none=True)
         (loss + SEEN * wrong.mean()).backward()
+        share = alike(trained.parameters(), run.used / minutes)  # all of them end after the same step
         torch.nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
         for group in optimizer.param_groups:
             group["lr"] = lr * rate(share)
@@ -208,12 +213,13 @@ def train(work, minutes=60.0, lr=2e-3):
         average.update(trained)
         losses.append(loss.item())
         clips += count
-        share = run.tick()
-        if run.used - logged > 2 or share >= 1:
+        run.tick()
+        if run.used - logged > 4 or share >= 1:
             logged = run.used
-            test.load_state_dict(average.weights)
             known = scenes.refresh()
-            run.log(loss=np.mean(losses), **validate(test.model, test.head, kept, texts), clips=clips, scenes=known)
+            if rank == 0:
+                test.load_state_dict(average.weights)
+                run.log(loss=np.mean(losses), **validate(test.model, test.head, kept, texts), clips=clips, scenes=known)
             losses = []
-        if run.should_save() or share >= 1:
+        if rank == 0 and (run.should_save() or share >= 1):
             run.save(trained, optimizer, average)

@@ -1,4 +1,4 @@
-"""Fits the judge to renderings of the world: the eye to single frames, the way to true ways with some error."""
+"""Fits the judge to renderings of the world: the eye to single frames, then the way to how things move as the eye follows them."""
 
 import numpy as np
 import torch
@@ -8,6 +8,7 @@ import judge as j
 import world
 from common import Average, Muon, Run, rate, seeded
 
+EYE = 0.75  # of the time; then the way, from what the eye sees
 SIZES = [(112, 64)] * 8 + [(64, 112), (80, 80), (112, 80)]
 
 
@@ -71,42 +72,69 @@ def eye_loss(eye, batch):
     return loss + F.l1_loss(place[n, :, a, b], torch.from_numpy(points[:, 5:8]).float())
 
 
-def unrest(rng, count=1500):
-    """How restless things are, by their motion: measured on true frames at places that are a little off. It takes a while, so that it is
-    done once."""
-    measured = {}
-    while count:
-        frames = int(rng.choice([9, 13, 21, 41]))
-        spec = world.sample(rng, *SIZES[rng.integers(len(SIZES))], frames, want_unseen=bool(rng.random() < 0.3), camera="fixed")
-        thing, x, y, r = next(iter(truth(spec)))
-        x, y = (v + rng.normal(size=frames) * rng.uniform(0.1, 0.6) for v in (x, y))
-        r = r * np.exp(rng.normal(size=frames) * rng.uniform(0, 0.04))
-        measured.setdefault(thing.motion, []).append(j.restlessness(world.render(spec), x, y, r))
-        count -= 1
-    return measured
-
-
-def way_batch(rng, count, measured):
-    """True ways, shaken a little, and how restless some thing was that moved like that."""
-    rows, labels = [], []
+@torch.no_grad()
+def seen_ways(eye, rng, count=1200):
+    """The ways of things as the eye follows them through true clips, by their motion. It takes a while, so that it is done once."""
+    seen = {}
     for _ in range(count):
-        width, height = SIZES[rng.integers(len(SIZES))]
-        start = int(rng.integers(0, 24)) if rng.random() < 0.3 else 0
-        frames = int(rng.choice([9, 13, 21, 29, 41]))
-        spec = world.sample(rng, width, height, frames + start, want_unseen=bool(rng.random() < 0.3), camera="fixed")
-        unit = min(width, height) / 64
-        thing, x, y, r = next(iter(truth(spec)))
-        x, y, r = x[start:] / unit, y[start:] / unit, r[start:] / unit
-        inside = (x > 0) & (x < width / unit) & (y > 0) & (y < height / unit)
-        if inside.sum() < 4 or np.abs(np.diff(x)).max() > 30 or np.abs(np.diff(y)).max() > 30:
+        spec = world.sample(rng, *SIZES[rng.integers(len(SIZES))], int(rng.choice([13, 21, 41, 41])),
+                            want_unseen=bool(rng.random() < 0.3), things=1, camera="fixed")  # fmt: skip
+        frames = world.render(spec)
+        heat, _, _, place, _ = eye(j.to_input(frames))
+        _, things = j.tracks(heat, place)
+        if things:
+            seen.setdefault(spec.things[0].motion, []).append(j.way_of(frames, things[0]))
+    return seen
+
+
+def shaken(rng, count):
+    """Errors of size one: each for itself, or such as last for some frames, as those of a thing that turns do."""
+    errors = rng.normal(size=count + 4)
+    errors = np.convolve(errors, np.ones(5) / 5**0.5, "valid") if rng.random() < 0.5 else errors[:count]
+    return errors
+
+
+def way_batch(rng, count, seen):
+    """Ways with some error: half of them as they were seen, cut or mirrored, half of them true ones."""
+    rows, labels = [], []
+    while len(rows) < count:
+        motion, way = seen_way(rng, seen) if rng.random() < 0.5 else true_way(rng, seen)
+        if way is None:
             continue
-        x, y = (v + rng.normal(size=len(v)) * rng.uniform(0, 0.5) for v in (x, y))
-        r = r * np.exp(rng.normal(size=len(r)) * rng.uniform(0, 0.05))
-        some = measured[thing.motion][rng.integers(len(measured[thing.motion]))]
-        restless = np.interp(np.linspace(0, 1, len(x)), np.linspace(0, 1, len(some)), some) * rng.uniform(0.9, 1.1)
+        x, y, r, restless = way
+        x, y = (v + shaken(rng, len(v)) * rng.uniform(0, 0.8) for v in (x, y))
+        r = r * np.exp(shaken(rng, len(r)) * rng.uniform(0, 0.1))
+        # Decoded clips flicker: what stands still is never as quiet as in true ones.
+        restless = restless * np.exp(rng.uniform(-0.2, 0.7)) + rng.uniform(0, 0.45)
         rows.append(j.features(x, y, r, restless))
-        labels.append(world.MOTIONS.index(thing.motion))
+        labels.append(world.MOTIONS.index(motion))
     return torch.from_numpy(np.stack(rows)), torch.tensor(labels)
+
+
+def seen_way(rng, seen):
+    motion = str(rng.choice(world.MOTIONS))
+    x, y, r, restless = seen[motion][rng.integers(len(seen[motion]))]
+    if rng.random() < 0.5:
+        x, motion = -x, {"left": "right", "right": "left"}.get(motion, motion)
+    first = int(rng.integers(0, max(len(x) - 20, 1)))
+    return motion, (v[first:] for v in (x, y, r, restless))
+
+
+def true_way(rng, seen):
+    """A true way, and how restless some thing was that moved like that; None where too little of it is inside of the frame."""
+    width, height = SIZES[rng.integers(len(SIZES))]
+    start = int(rng.integers(0, 24)) if rng.random() < 0.3 else 0
+    frames = int(rng.choice([9, 13, 21, 29, 41]))
+    spec = world.sample(rng, width, height, frames + start, want_unseen=bool(rng.random() < 0.3), camera="fixed")
+    unit = min(width, height) / 64
+    thing, x, y, r = next(iter(truth(spec)))
+    x, y, r = x[start:] / unit, y[start:] / unit, r[start:] / unit
+    whole = j.is_whole(x, y, np.median(r), width / unit, height / unit)
+    if whole.sum() < 4 or np.abs(np.diff(x)).max() > 30 or np.abs(np.diff(y)).max() > 30:
+        return thing.motion, None
+    x, y, r = (np.interp(np.arange(frames), np.flatnonzero(whole), v[whole]) for v in (x, y, r))
+    some = seen[thing.motion][rng.integers(len(seen[thing.motion]))][3]
+    return thing.motion, (x, y, r, np.interp(np.linspace(0, 1, frames), np.linspace(0, 1, len(some)), some))
 
 
 def train(work, minutes=35.0, lr=2e-3):
@@ -117,25 +145,28 @@ def train(work, minutes=35.0, lr=2e-3):
     run.load(both, optimizer, average)
     rng = np.random.default_rng(seeded(run))
     torch.manual_seed(seeded(run))
-    measured = unrest(rng)
-    share, logged, losses = run.used / minutes, run.used, []
+    share, logged, losses, seen = run.used / minutes, run.used, [], None
     while share < 1:
-        eye = eye_loss(both["eye"], eye_batch(rng, 32))
-        x, label = way_batch(rng, 160, measured)
-        way = F.cross_entropy(both["way"](x), label)
+        if share < EYE:
+            loss, height = eye_loss(both["eye"], eye_batch(rng, 32)), rate(share / EYE)
+        else:
+            if seen is None:
+                both["eye"].load_state_dict({k[4:]: v for k, v in average.weights.items() if k.startswith("eye.")})
+                seen = seen_ways(both["eye"], rng)
+            x, label = way_batch(rng, 160, seen)
+            loss, height = F.cross_entropy(both["way"](x), label), rate((share - EYE) / (1 - EYE))
         optimizer.zero_grad(set_to_none=True)
-        (eye + way).backward()
+        loss.backward()
         for group in optimizer.param_groups:
-            group["lr"] = lr * rate(share)
+            group["lr"] = lr * height
         optimizer.step()
         average.update(both)
-        losses.append((eye.item(), way.item()))
+        losses.append(loss.item())
         share = run.tick()
         if run.used - logged > 1 or share >= 1:
             logged = run.used
-            m = np.mean(losses, 0)
+            run.log(loss=np.mean(losses))
             losses = []
-            run.log(eye=m[0], way=m[1])
             export(average.weights)
         if run.should_save() or share >= 1:
             run.save(both, optimizer, average)

@@ -20,7 +20,7 @@ from transformers import UMT5Config, UMT5EncoderModel
 
 import words
 import world
-from common import Average, Muon, Run, rate, seeded
+from common import Average, Muon, Run, averaged, rate, seeded
 
 VOCABULARY = 1200
 TOKENS = 48
@@ -144,7 +144,7 @@ def accuracy(reader, tokenizer, evaluation, count=600):
 def load(work):
     """The frozen encoder and its tokenizer."""
     reader = Reader()
-    reader.load_state_dict(torch.load(f"{work}/text/state.pt", weights_only=True)["average"])
+    reader.load_state_dict(averaged(work, "text"))
     return reader.encoder.eval(), Tokenizer.from_file(f"{work}/text/tokenizer.json")
 
 

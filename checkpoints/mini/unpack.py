@@ -29,14 +29,14 @@ def unpack(work):
         return {k: v.float() for k, v in load_file(MODEL / part / name).items()}
 
     name = "diffusion_pytorch_model.safetensors"
-    write(work / "vae/state.pt", {"average": weights("vae", name)})
+    write(work / "vae/start.pt", weights("vae", name))
     trained = train_dit.Trained()
     trained.model.load_state_dict(weights("transformer", name))
     write(work / "dit/start.pt", trained.state_dict())
     reader = train_text.Reader()
     missing = reader.encoder.load_state_dict(weights("text_encoder", "model.safetensors"), strict=False).missing_keys
     assert all("embed_tokens" in k for k in missing), missing  # the embedding has two names
-    write(work / "text/state.pt", {"average": reader.state_dict()})
+    write(work / "text/start.pt", reader.state_dict())
     shutil.copy(MODEL / "tokenizer/tokenizer.json", work / "text/tokenizer.json")
     config = json.loads((MODEL / "vae/config.json").read_text())
     stats = dict(mean=config["latents_mean"], std=config["latents_std"])
