@@ -111,7 +111,7 @@ def peer(rank, processes, meeting, loop, args):
 
 
 def alike(params, number):
-    """Makes gradients, and a number, the means over all processes that train together."""
+    """Makes gradients, and a number, the means over all processes that train together. All must have gradients of the same weights."""
     if not dist.is_initialized():
         return number
     grads = [p.grad for p in params if p.grad is not None]

@@ -143,18 +143,16 @@ class Judge:
 
     def thing(self, frames, track, colour, shape):
         unit = min(frames.shape[1:3]) / 64
-        t, x, y, r, j, i = track.T
-        t, j, i = t.astype(int), j.astype(int), i.astype(int)
-        way, whole = way_of(frames, track), uncut(frames, track)
-        chances = self.way(torch.from_numpy(features(*way))[None]).softmax(-1)[0]
+        t, j, i = track[:, [0, 4, 5]].astype(int).T
+        whole = uncut(frames, track)
+        chances = self.way(torch.from_numpy(features(*way_of(frames, whole)))[None]).softmax(-1)[0]
         motion = world.MOTIONS[int(chances.argmax())]
         sizes = np.array(list(world.SIZES.values()))
         return dict(
             colour=COLOURS[int(colour[t, :, j, i].mean(0).argmax())],
             shape=SHAPES[int(shape[t, :, j, i].mean(0).argmax())],
             size=SIZES[int(np.abs(np.log(sizes * unit / np.median(whole[:, 3]))).argmin())], motion=motion,
-            moves=1 - float(chances[world.MOTIONS.index("still")]),
-            track=np.stack([np.interp(np.arange(len(frames)), t, v) for v in (x, y, r)], 1),
+            moves=1 - float(chances[world.MOTIONS.index("still")]), track=filled(track, len(frames)).T,
         )  # fmt: skip
 
 
@@ -164,11 +162,14 @@ def uncut(frames, track):
     return track[whole] if whole.sum() >= 4 else track
 
 
+def filled(track, count):
+    """x, y and radius in each of `count` frames [3, T], between those of a track."""
+    return np.stack([np.interp(np.arange(count), track[:, 0], v) for v in track.T[1:4]])
+
+
 def way_of(frames, track):
-    """x, y, radius and restlessness of a thing over all frames, lengths in units of 1/64 of the shorter side. Where the frame's edge
-    cuts it off, it is held."""
-    t, x, y, r = uncut(frames, track).T[:4]
-    x, y, r = (np.interp(np.arange(len(frames)), t, v) for v in (x, y, r))
+    """x, y, radius and restlessness of a thing over all frames, lengths in units of 1/64 of the shorter side."""
+    x, y, r = filled(track, len(frames))
     unit = min(frames.shape[1:3]) / 64
     return x / unit, y / unit, r / unit, restlessness(frames, x, y, r)
 

@@ -78,7 +78,7 @@ class Faster(unittest.TestCase):
         with torch.no_grad():
             for p in model.parameters():
                 p.add_(torch.randn(p.shape, generator=generator) * 0.05)
-            x, control = torch.randn(2, vae.Z, 3, 4, 7), torch.randn(2, 2 * vae.Z + dit.MASK, 3, 4, 7)
+            x, control = torch.randn(2, vae.Z, 3, 4, 14), torch.randn(2, 2 * vae.Z + dit.MASK, 3, 4, 14)
             lengths, text = torch.tensor([9, 4]), torch.randn(2, 9, 128)
             text[1, 4:] = 0
             full = torch.cat([text, torch.zeros(2, dit.TEXT_ROWS - 9, 128)], 1)

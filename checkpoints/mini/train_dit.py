@@ -193,10 +193,11 @@ def loop(work, minutes, rank, lr=2e-3):
     run.load(trained, optimizer, average)
     lr *= 0.7 if run.is_sequel else 1.0  # what is learned already need not be shaken loose
     torch.manual_seed(seeded(run, rank))
-    rng, common = np.random.default_rng(seeded(run, rank)), np.random.default_rng(seeded(run))
+    rng = np.random.default_rng(seeded(run, rank))
+    lengths = np.random.default_rng(seeded(run))  # all processes take clips of the same length: stills train fewer weights
     share, logged, losses, clips = run.used / minutes, run.used, [], 0
     while share < 1:
-        frames = curriculum(1 if run.is_sequel else share, common)
+        frames = curriculum(1 if run.is_sequel else share, lengths)
         count = max(TOKENS // (28 * frames), 4)
         batch = scenes.batch(rng, frames, count)
         u = (torch.randperm(count) + torch.rand(count)) / count  # noise levels evenly spread over the batch

@@ -83,7 +83,7 @@ def seen_ways(eye, rng, count=1200):
         heat, _, _, place, _ = eye(j.to_input(frames))
         _, things = j.tracks(heat, place)
         if things:
-            seen.setdefault(spec.things[0].motion, []).append(j.way_of(frames, things[0]))
+            seen.setdefault(spec.things[0].motion, []).append(j.way_of(frames, j.uncut(frames, things[0])))
     return seen
 
 
@@ -112,6 +112,7 @@ def way_batch(rng, count, seen):
 
 
 def seen_way(rng, seen):
+    """The last part of a way as it was seen, some of them mirrored."""
     motion = str(rng.choice(world.MOTIONS))
     x, y, r, restless = seen[motion][rng.integers(len(seen[motion]))]
     if rng.random() < 0.5:
@@ -148,17 +149,18 @@ def train(work, minutes=35.0, lr=2e-3):
     share, logged, losses, seen = run.used / minutes, run.used, [], None
     while share < 1:
         if share < EYE:
-            loss, height = eye_loss(both["eye"], eye_batch(rng, 32)), rate(share / EYE)
+            loss, part = eye_loss(both["eye"], eye_batch(rng, 32)), rate(share / EYE)
         else:
             if seen is None:
-                both["eye"].load_state_dict({k[4:]: v for k, v in average.weights.items() if k.startswith("eye.")})
+                best = {k.removeprefix("eye."): v for k, v in average.weights.items() if k.startswith("eye.")}
+                both["eye"].load_state_dict(best)
                 seen = seen_ways(both["eye"], rng)
             x, label = way_batch(rng, 160, seen)
-            loss, height = F.cross_entropy(both["way"](x), label), rate((share - EYE) / (1 - EYE))
+            loss, part = F.cross_entropy(both["way"](x), label), rate((share - EYE) / (1 - EYE))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         for group in optimizer.param_groups:
-            group["lr"] = lr * height
+            group["lr"] = lr * part
         optimizer.step()
         average.update(both)
         losses.append(loss.item())

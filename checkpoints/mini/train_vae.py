@@ -111,11 +111,12 @@ def loop(work, minutes, decoder_only, rank, lr=2.5e-3):
     lr *= 0.6 if run.is_sequel else 1.0
     has_begun = decoder_only or run.is_sequel
     torch.manual_seed(seeded(run, rank))
-    rng, common = np.random.default_rng(seeded(run, rank)), np.random.default_rng(seeded(run))
+    rng = np.random.default_rng(seeded(run, rank))
+    lengths = np.random.default_rng(seeded(run))  # all processes take clips of the same length: stills train fewer weights
     share, mean, logged = run.used / minutes, [], run.used
     test = v.new()
     while share < 1:
-        loss, mse, z = loss_of(model, *batch(rng, *stage(1 if has_begun else share, common)), decoder_only)
+        loss, mse, z = loss_of(model, *batch(rng, *stage(1 if has_begun else share, lengths)), decoder_only)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         share = alike([p for _, p in named], run.used / minutes)  # all of them end after the same step
