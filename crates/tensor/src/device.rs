@@ -46,6 +46,8 @@ pub trait Backend: Send + Sync {
     fn reads<'a>(&self, matrix: &'a Prepared) -> Option<&'a Weight>;
     /// Prepares a `[C_out, C_in, kt, ky, kx]` kernel for [`Backend::conv3d`].
     fn prepare_conv3d(&self, weight: &Weight, geometry: &Geometry) -> Result<Prepared>;
+    /// Whether a convolution that may round what it multiplies does: see [`Conv3d::bf16`].
+    fn rounds(&self, geometry: &Geometry) -> bool;
     /// Prepares a `[rows, D]` table for [`Backend::embed`].
     fn prepare_embedding(&self, weight: &Weight) -> Result<Prepared>;
 
@@ -102,6 +104,10 @@ pub trait Backend: Send + Sync {
     fn concat(&self, parts: &[&Tensor], axis: usize) -> Result<Tensor>;
     /// [`Tensor::upsample_nearest`].
     fn upsample_nearest(&self, x: &Tensor) -> Result<Tensor>;
+    /// [`Tensor::round`]: `[.., D]` to `[.., D/2]`, in each place two neighbours in bf16.
+    fn round(&self, x: &Tensor) -> Result<Tensor>;
+    /// [`RoundedTensor::widen`](crate::RoundedTensor::widen): `[.., D/2]` of such places to `[.., D]`.
+    fn widen(&self, pairs: &Tensor) -> Result<Tensor>;
 }
 
 /// A weight in the form its back end multiplies with.

@@ -49,6 +49,7 @@ pub use crate::ops::Geometry;
 pub use crate::ops::LayerNormOutput;
 pub use crate::ops::Linear;
 pub use crate::ops::PerRow;
+pub use crate::ops::RoundedTensor;
 pub use crate::shape::Shape;
 pub use crate::tensor::Tensor;
 pub use crate::weight::Weight;

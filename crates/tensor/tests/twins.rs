@@ -507,6 +507,44 @@ fn nothing_stays_nothing() {
     });
 }
 
+/// To the nearest number that bf16 has, to even between two, as the library for halves rounds; also what is no number, or beyond them.
+#[test]
+fn rounded_tensors() {
+    let awkward = [
+        f32::NAN,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::MAX,
+        f32::MIN_POSITIVE / 2.0,
+        -0.0,
+        1.0 + f32::EPSILON,
+    ];
+    for kernels in Kernels::all_available() {
+        let device = Device::cpu_with(CpuOptions {
+            kernels,
+            ..CpuOptions::default()
+        });
+        // Larger than one task, and no multiple of any vector.
+        let mut numbers = Maker::new(3).tensor(&device, [70_001, 2]).to_vec().unwrap();
+        numbers[..awkward.len()].copy_from_slice(&awkward);
+        numbers[7] = f32::from_bits(0x3f80_8000); // between two, the lower one even
+        numbers[8] = f32::from_bits(0x3f81_8000); // the upper one even
+        let x = Tensor::from_vec(&device, [70_001, 2], numbers.clone()).unwrap();
+
+        let wide = x.round().unwrap().widen().unwrap();
+
+        assert_eq!(wide.shape(), x.shape());
+        for (got, number) in wide.data().unwrap().iter().zip(numbers) {
+            let expected = bf16::from_f32(number).to_f32();
+            assert!(
+                got.to_bits() == expected.to_bits() || got.is_nan() && expected.is_nan(),
+                "{kernels:?}: {number} to {got}, not {expected}"
+            );
+        }
+        assert!(Tensor::zeros(&device, [4, 3]).unwrap().round().is_err());
+    }
+}
+
 /// Makes `cases` cases twice over, on the naive device and on every fast one this machine has, from the same seeds; results may differ
 /// by `relative` of the largest expected number.
 fn twins(cases: u64, relative: f32, make: impl Fn(&mut Maker, &Device) -> Result<(String, Tensor)>) {

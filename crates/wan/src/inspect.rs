@@ -103,6 +103,10 @@ impl Backend for Inspector {
         nothing()
     }
 
+    fn rounds(&self, geometry: &Geometry) -> bool {
+        Kernels::best().round(geometry)
+    }
+
     fn prepare_embedding(&self, _weight: &Weight) -> Result<Prepared> {
         nothing()
     }
@@ -189,5 +193,13 @@ impl Backend for Inspector {
 
     fn upsample_nearest(&self, _: &Tensor) -> Result<Tensor> {
         refuse("upsample_nearest")
+    }
+
+    fn round(&self, _: &Tensor) -> Result<Tensor> {
+        refuse("round")
+    }
+
+    fn widen(&self, _: &Tensor) -> Result<Tensor> {
+        refuse("widen")
     }
 }

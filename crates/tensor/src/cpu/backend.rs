@@ -103,6 +103,10 @@ impl Backend for Cpu {
         }))
     }
 
+    fn rounds(&self, geometry: &Geometry) -> bool {
+        self.kernels.round(geometry)
+    }
+
     fn prepare_embedding(&self, weight: &Weight) -> Result<Prepared> {
         Ok(Arc::new(weight.clone()))
     }
@@ -155,7 +159,7 @@ impl Backend for Cpu {
                 (self.kernels, self.convolutions),
                 &input,
                 weight,
-                conv.may_round,
+                conv.rounds,
                 &finish,
                 output,
                 out,
@@ -300,6 +304,18 @@ impl Backend for Cpu {
         Ok(self.make(x.device(), shape, |out| match self.kernels {
             Kernels::Naive => layout::upsample_naive(x.host(), rows, columns, channels, out),
             _ => layout::upsample_fast(x.host(), rows, columns, channels, out),
+        }))
+    }
+
+    fn round(&self, x: &Tensor) -> Result<Tensor> {
+        let shape = x.shape().with_last(x.shape().last() / 2);
+        Ok(self.make(x.device(), shape, |out| bf16::round(self.kernels, x.host(), out)))
+    }
+
+    fn widen(&self, pairs: &Tensor) -> Result<Tensor> {
+        let shape = pairs.shape().with_last(pairs.shape().last() * 2);
+        Ok(self.make(pairs.device(), shape, |out| {
+            bf16::widen(self.kernels, pairs.host(), out)
         }))
     }
 }

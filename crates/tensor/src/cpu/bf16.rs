@@ -70,12 +70,21 @@ pub(super) fn fast(kernels: Kernels, x: &[f32], weight: &Rounded, finish: &Finis
     }
 }
 
+/// Places that a task rounds or widens at once.
+const AT_ONCE: usize = 1 << 13;
+
 /// Rounds numbers to [`Pairs`], half as many.
 pub(super) fn round(kernels: Kernels, from: &[f32], to: &mut [f32]) {
-    const AT_ONCE: usize = 1 << 13;
     (to.par_chunks_mut(AT_ONCE))
         .zip(from.par_chunks(AT_ONCE * Pairs::PER_PLACE))
         .for_each(|(to, from)| kernels.run(Round { from, to }));
+}
+
+/// The numbers of [`Pairs`], twice as many.
+pub(super) fn widen(kernels: Kernels, from: &[f32], to: &mut [f32]) {
+    (to.par_chunks_mut(AT_ONCE * Pairs::PER_PLACE))
+        .zip(from.par_chunks(AT_ONCE))
+        .for_each(|(to, from)| kernels.run(Widen { from, to }));
 }
 
 struct Round<'a> {
@@ -89,6 +98,21 @@ impl Work for Round<'_> {
         let (pairs, _) = self.from.as_chunks::<2>();
         for (to, [first, second]) in self.to.iter_mut().zip(pairs) {
             *to = Pairs::join(*first, *second);
+        }
+    }
+}
+
+struct Widen<'a> {
+    from: &'a [f32],
+    to: &'a mut [f32],
+}
+
+impl Work for Widen<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let (pairs, _) = self.to.as_chunks_mut::<2>();
+        for (to, place) in pairs.iter_mut().zip(self.from) {
+            *to = Pairs::split(*place);
         }
     }
 }

@@ -167,12 +167,12 @@ pub(super) fn naive(input: &Input<'_>, weight: &Weight, finish: &Finish<'_>, out
     }
 }
 
-/// The same, fast; where it `may_round`, in bf16 by kernels that multiply pairs.
+/// The same, fast; where it `rounds`, in bf16 by kernels that multiply pairs ([`Kernels::round`]).
 pub(super) fn fast(
     (kernels, convolutions): (Kernels, Convolutions),
     input: &Input<'_>,
     weight: &Packed,
-    may_round: bool,
+    rounds: bool,
     finish: &Finish<'_>,
     output: Shape,
     out: &mut [f32],
@@ -196,11 +196,6 @@ pub(super) fn fast(
         finish,
         out: &Output::new(out, outputs),
     };
-    let inputs = input.geometry.inputs;
-    let rounds = may_round
-        && kernels.multiply_pairs()
-        && inputs.is_multiple_of(Pairs::PER_PLACE)
-        && inputs >= ROUNDED_INPUTS_MIN;
     let way = (kernels, convolutions, rounds);
     match &weight.panels {
         Panels::F32(panels) => conv.run(way, panels),
@@ -473,6 +468,14 @@ impl Convolution<'_> {
                 panel: panel.as_ptr(),
             });
         }
+    }
+}
+
+impl Kernels {
+    /// Whether these round what such a convolution multiplies, if they may.
+    pub fn round(self, geometry: &Geometry) -> bool {
+        let inputs = geometry.inputs;
+        self.multiply_pairs() && inputs.is_multiple_of(Pairs::PER_PLACE) && inputs >= ROUNDED_INPUTS_MIN
     }
 }
 

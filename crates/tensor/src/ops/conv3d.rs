@@ -18,8 +18,8 @@ pub struct Conv3d {
     pub bias: Option<Tensor>,
     /// Extents, strides and padding.
     pub geometry: Geometry,
-    /// Whether what is multiplied may be rounded: see [`Conv3d::bf16`].
-    pub may_round: bool,
+    /// Whether what is multiplied is rounded: see [`Conv3d::bf16`].
+    pub rounds: bool,
 }
 
 /// What a convolution reaches over. Each triple is time, rows, columns.
@@ -130,7 +130,7 @@ impl Conv3d {
                 .prepare_conv3d(&weight.reshape([outputs, inputs, t, y, x])?, &geometry)?,
             bias: bias.map(|bias| Tensor::from_weight(device, bias)).transpose()?,
             geometry,
-            may_round: false,
+            rounds: false,
         })
     }
 
@@ -144,9 +144,10 @@ impl Conv3d {
         stride: [usize; 3],
         padding: Padding,
     ) -> Result<Self> {
+        let exact = Self::new(device, weight, bias, stride, padding)?;
         Ok(Self {
-            may_round: true,
-            ..Self::new(device, weight, bias, stride, padding)?
+            rounds: device.backend().rounds(&exact.geometry),
+            ..exact
         })
     }
 }

@@ -15,6 +15,8 @@ mod elementwise;
 
 mod layout;
 
+mod rounded;
+
 pub use attention::Attention;
 pub use conv3d::Conv3d;
 pub use conv3d::Geometry;
@@ -26,6 +28,7 @@ pub use linear::Epilogue;
 pub use linear::INT8_INPUTS_MAX;
 pub use linear::Linear;
 pub use norm::LayerNormOutput;
+pub use rounded::RoundedTensor;
 
 use crate::error::Result;
 use crate::error::TensorError;

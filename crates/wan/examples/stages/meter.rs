@@ -145,6 +145,10 @@ impl Backend for Meter {
         self.cpu.prepare_conv3d(weight, geometry)
     }
 
+    fn rounds(&self, geometry: &Geometry) -> bool {
+        self.cpu.rounds(geometry)
+    }
+
     fn prepare_embedding(&self, weight: &Weight) -> Result<Prepared> {
         self.cpu.prepare_embedding(weight)
     }
@@ -243,6 +247,14 @@ impl Backend for Meter {
 
     fn upsample_nearest(&self, x: &Tensor) -> Result<Tensor> {
         self.cpu.upsample_nearest(x)
+    }
+
+    fn round(&self, x: &Tensor) -> Result<Tensor> {
+        self.cpu.round(x)
+    }
+
+    fn widen(&self, pairs: &Tensor) -> Result<Tensor> {
+        self.cpu.widen(pairs)
     }
 }
 

@@ -3,31 +3,52 @@
 //!
 //! Reference: Wan2.1 `wan/modules/vae.py`, `CACHE_T`, `feat_cache`, `feat_idx`; there it is a flat list that layers count through.
 
+use kinora_tensor::Conv3d;
+use kinora_tensor::Epilogue;
 use kinora_tensor::Result;
+use kinora_tensor::RoundedTensor;
 use kinora_tensor::Tensor;
 
 /// How many input frames a causal convolution of three frames looks back. A chunk of as many is remembered as it is, without a copy.
 pub(crate) const LOOK_BACK: usize = 2;
 
-/// The last input frames of a convolution, at most two; what is missing counts as zeros.
+/// The last input frames of a convolution, at most two; what is missing counts as zeros. Of large frames they are most of the memory
+/// that a VAE takes: a convolution that rounds what it multiplies has them rounded.
 #[derive(Default)]
-pub(crate) struct Past(Option<Tensor>);
+pub(crate) enum Past {
+    /// Nothing has passed.
+    #[default]
+    Empty,
+    /// The frames.
+    Exact(Tensor),
+    /// The frames in bf16.
+    Rounded(RoundedTensor),
+}
 
 impl Past {
-    /// `[P, Y, X, C]`.
-    pub(crate) fn frames(&self) -> Option<&Tensor> {
-        self.0.as_ref()
+    /// The next chunk `[T, Y, X, C_in]` through `conv`, whose past this is: `[T', Y', X', C_out]`.
+    pub(crate) fn conv3d(&mut self, x: &Tensor, conv: &Conv3d, epilogue: Epilogue<'_>) -> Result<Tensor> {
+        let past = self.take()?;
+        let y = x.conv3d(conv, past.as_ref(), epilogue)?;
+        let frames = match past {
+            Some(past) if x.dims()[0] < LOOK_BACK => last(&Tensor::concat(&[&past, x], 0)?, LOOK_BACK)?,
+            _ => last(x, LOOK_BACK)?,
+        };
+        *self = if conv.rounds {
+            Past::Rounded(frames.round()?)
+        } else {
+            Past::Exact(frames)
+        };
+        Ok(y)
     }
 
-    /// Remembers the last frames of what there was and of `chunk` `[T, Y, X, C]`.
-    pub(crate) fn push(&mut self, chunk: Tensor) -> Result<()> {
-        self.0 = Some(match self.0.take() {
-            Some(past) if chunk.dims()[0] < LOOK_BACK => {
-                last(&Tensor::concat(&[&past, &chunk], 0)?, LOOK_BACK)?
-            }
-            _ => last(&chunk, LOOK_BACK)?,
-        });
-        Ok(())
+    /// `[P, Y, X, C]`.
+    fn take(&mut self) -> Result<Option<Tensor>> {
+        match std::mem::take(self) {
+            Past::Empty => Ok(None),
+            Past::Exact(frames) => Ok(Some(frames)),
+            Past::Rounded(frames) => frames.widen().map(Some),
+        }
     }
 }
 

@@ -73,14 +73,15 @@ impl VaeDecoder {
         let narrowest = config.decoder_base_dim.unwrap_or(config.base_dim);
         let widest = narrowest * config.dim_mult.last().copied().unwrap_or(1);
         let leaving = narrowest * config.dim_mult.first().copied().unwrap_or(1);
+        let head = Head::load(&decoder, leaving, config.out_channels)?;
         let loaded = Self {
             post_quant_conv: w.pointwise("post_quant_conv", config.z_dim, config.z_dim, 5)?,
             conv_in: CausalConv::load(&decoder, "conv_in", config.z_dim, widest)?,
             mid_block: MidBlock::load(&decoder.at("mid_block"), widest)?,
             levels: load_levels(&decoder, config, narrowest)?,
-            head: Head::load(&decoder, leaving, config.out_channels)?,
             patch: config.patch_size.unwrap_or(1),
-            bytes_per_latent: bytes_per_latent(config, narrowest),
+            bytes_per_latent: bytes_per_latent(config, narrowest, head.remembers_rounded()),
+            head,
         };
         w.let_go();
         Ok(loaded)
@@ -264,13 +265,14 @@ fn plan(config: &VaeConfig, narrowest: usize) -> Vec<LevelPlan> {
     plans
 }
 
-/// Two remembered frames per convolution; and in the level that is being computed, four copies of a chunk, which is of two frames at most, or
+/// Two remembered frames per convolution, in bf16 where they are `rounded`, and then those of one widened; and in the level that is being computed, four copies of a chunk, which is of two frames at most, or
 /// what a doubling takes and gives. Before the first chunk of two, as many frames wait as time was doubled to.
-fn bytes_per_latent(config: &VaeConfig, narrowest: usize) -> usize {
+fn bytes_per_latent(config: &VaeConfig, narrowest: usize, rounded: bool) -> usize {
+    let copies = if rounded { 5 } else { 4 };
     let (mut area, mut frames, mut remembered, mut working, mut waiting) = (1, 1, 0, 0, 0);
     for plan in plan(config, narrowest) {
         remembered += area * plan.outputs * 2 * 2 * plan.resnets;
-        working = working.max(area * frames * plan.inputs.max(plan.outputs) * 4);
+        working = working.max(area * frames * plan.inputs.max(plan.outputs) * copies);
         if let Some(time) = plan.time {
             area *= 4;
             frames *= time.factor();
@@ -281,6 +283,7 @@ fn bytes_per_latent(config: &VaeConfig, narrowest: usize) -> usize {
             }
         }
     }
+    let remembered = if rounded { remembered / 2 } else { remembered };
     (remembered + working + waiting) * size_of::<f32>()
 }
 

@@ -68,15 +68,16 @@ impl VaeEncoder {
         let encoder = w.at("encoder");
         let widest = config.base_dim * config.dim_mult.last().copied().unwrap_or(1);
         let z = config.z_dim;
+        let head = Head::load(&encoder, widest, 2 * z)?;
         let loaded = Self {
             conv_in: CausalConv::load(&encoder, "conv_in", config.in_channels, config.base_dim)?,
             levels: load_levels(&encoder, config)?,
             mid_block: MidBlock::load(&encoder.at("mid_block"), widest)?,
-            head: Head::load(&encoder, widest, 2 * z)?,
             quant_conv: w.pointwise("quant_conv", 2 * z, 2 * z, 5)?,
             latent_channels: z,
             patch: config.patch_size.unwrap_or(1),
-            bytes_per_latent: bytes_per_latent(config),
+            bytes_per_latent: bytes_per_latent(config, head.remembers_rounded()),
+            head,
         };
         w.let_go();
         Ok(loaded)
@@ -143,16 +144,19 @@ impl VaeEncoder {
     }
 }
 
-/// Two remembered frames per convolution, and four copies of a chunk of two in the level that is being computed.
-fn bytes_per_latent(config: &VaeConfig) -> usize {
+/// Two remembered frames per convolution, in bf16 where they are `rounded`, and then those of one widened; and four copies of a chunk of
+/// two in the level that is being computed.
+fn bytes_per_latent(config: &VaeConfig, rounded: bool) -> usize {
+    let copies = if rounded { 5 } else { 4 };
     let levels = config.dim_mult.len() - 1;
     let (mut area, mut remembered, mut working) = (1 << (2 * levels), 0, 0);
     for multiple in &config.dim_mult {
         let width = config.base_dim * multiple;
         remembered += area * width * 2 * 2 * config.num_res_blocks;
-        working = working.max(area * LOOK_BACK * width * 4);
+        working = working.max(area * LOOK_BACK * width * copies);
         area /= 4;
     }
+    let remembered = if rounded { remembered / 2 } else { remembered };
     (remembered + working) * size_of::<f32>()
 }
 

@@ -37,9 +37,7 @@ impl CausalConv {
 
     /// `[T, Y, X, C_in] → [T, Y, X, C_out]`, the output passed through `epilogue`.
     pub(crate) fn forward(&self, x: Tensor, past: &mut Past, epilogue: Epilogue<'_>) -> Result<Tensor> {
-        let y = x.conv3d(&self.0, past.frames(), epilogue)?;
-        past.push(x)?;
-        Ok(y)
+        past.conv3d(&x, &self.0, epilogue)
     }
 }
 
@@ -192,6 +190,11 @@ impl Head {
             norm_out: w.tensor("norm_out.gamma", &[inputs, 1, 1, 1])?,
             conv_out: CausalConv::load(w, "conv_out", inputs, outputs)?,
         })
+    }
+
+    /// Whether what the convolutions of this network remember is in bf16.
+    pub(crate) fn remembers_rounded(&self) -> bool {
+        self.conv_out.0.rounds
     }
 
     /// `[T, Y, X, C_in] → [T, Y, X, C_out]`.

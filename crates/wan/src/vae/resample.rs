@@ -99,9 +99,8 @@ fn double_time(x: Tensor, conv: &Conv3d, past: &mut UpsamplePast) -> Result<Tens
     let [time, rows, columns, channels] = *x.dims() else {
         unreachable!("clips are [T, Y, X, C]");
     };
-    let pairs = x.conv3d(conv, frames.frames(), Epilogue::None)?; // [T, Y, X, 2C]
-    frames.push(x)?;
-    pairs
+    frames
+        .conv3d(&x, conv, Epilogue::None)? // [T, Y, X, 2C]
         .reshape([time, rows, columns, 2, channels])?
         .permute(&[0, 3, 1, 2, 4])? // [T, 2, Y, X, C]
         .reshape([2 * time, rows, columns, channels])
