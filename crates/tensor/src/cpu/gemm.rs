@@ -31,8 +31,9 @@ use crate::cpu::widen::Stored;
 use crate::weight::Weight;
 use crate::weight::WeightView;
 
-/// Numbers along `k` that a panel holds at most: six rows of them fit the first level of cache beside a panel passing through.
-const DEPTH_MAX: usize = 1024;
+/// Numbers along `k` that a panel holds at most, which are summed one after the other: of 1,024 a hundredth more of the time is saved, and six
+/// layers of UMT5-XXL's width come half as far again from their sums in `f64`.
+const DEPTH_MAX: usize = 512;
 
 /// Lines of panels that one task holds: 256 kB, half of a second level.
 const PANEL_LINES: usize = 4096;
