@@ -47,7 +47,7 @@ pub(crate) fn for_schemathesis() -> Outcome {
     install_into_venv("requirements.txt")
 }
 
-/// What the tests of the clients need from Python. What they need from npm is installed beside them.
+/// What the tests of the clients and of the Hub's cache need from Python. What those need from npm is installed beside them.
 pub(crate) fn for_clients() -> Outcome {
     install_packages(&clients::venv(), &root().join("clients/tests/requirements.txt"))
 }

@@ -1,6 +1,6 @@
 //! The cache is shared with Python's `huggingface_hub`: what one has fetched the other finds.
 //!
-//! `HF_PYTHON=python3 cargo nextest run -p kinora-hub --test python`, with a Python that has the package.
+//! `cargo xtask test` brings a Python with the package; alone: `HF_PYTHON=python3 cargo nextest run -p kinora-hub --test python`.
 
 #![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
