@@ -47,7 +47,7 @@ pub trait Backend: Send + Sync {
     /// Prepares a `[C_out, C_in, kt, ky, kx]` kernel for [`Backend::conv3d`].
     fn prepare_conv3d(&self, weight: &Weight, geometry: &Geometry) -> Result<Prepared>;
     /// Whether a convolution that may round what it multiplies does: see [`Conv3d::bf16`].
-    fn rounds(&self, geometry: &Geometry) -> bool;
+    fn rounds_conv3d(&self, geometry: &Geometry) -> bool;
     /// Prepares a `[rows, D]` table for [`Backend::embed`].
     fn prepare_embedding(&self, weight: &Weight) -> Result<Prepared>;
 

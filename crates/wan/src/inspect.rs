@@ -103,8 +103,8 @@ impl Backend for Inspector {
         nothing()
     }
 
-    fn rounds(&self, geometry: &Geometry) -> bool {
-        Kernels::best().round(geometry)
+    fn rounds_conv3d(&self, geometry: &Geometry) -> bool {
+        Kernels::best().rounds_conv3d(geometry)
     }
 
     fn prepare_embedding(&self, _weight: &Weight) -> Result<Prepared> {

@@ -103,8 +103,8 @@ impl Backend for Cpu {
         }))
     }
 
-    fn rounds(&self, geometry: &Geometry) -> bool {
-        self.kernels.round(geometry)
+    fn rounds_conv3d(&self, geometry: &Geometry) -> bool {
+        self.kernels.rounds_conv3d(geometry)
     }
 
     fn prepare_embedding(&self, weight: &Weight) -> Result<Prepared> {

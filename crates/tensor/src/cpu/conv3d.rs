@@ -167,7 +167,7 @@ pub(super) fn naive(input: &Input<'_>, weight: &Weight, finish: &Finish<'_>, out
     }
 }
 
-/// The same, fast; where it `rounds`, in bf16 by kernels that multiply pairs ([`Kernels::round`]).
+/// The same, fast; where it `rounds`, in bf16 by kernels that multiply pairs ([`Kernels::rounds_conv3d`]).
 pub(super) fn fast(
     (kernels, convolutions): (Kernels, Convolutions),
     input: &Input<'_>,
@@ -473,7 +473,7 @@ impl Convolution<'_> {
 
 impl Kernels {
     /// Whether these round what such a convolution multiplies, if they may.
-    pub fn round(self, geometry: &Geometry) -> bool {
+    pub fn rounds_conv3d(self, geometry: &Geometry) -> bool {
         let inputs = geometry.inputs;
         self.multiply_pairs() && inputs.is_multiple_of(Pairs::PER_PLACE) && inputs >= ROUNDED_INPUTS_MIN
     }

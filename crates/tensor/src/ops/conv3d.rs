@@ -146,7 +146,7 @@ impl Conv3d {
     ) -> Result<Self> {
         let exact = Self::new(device, weight, bias, stride, padding)?;
         Ok(Self {
-            rounds: device.backend().rounds(&exact.geometry),
+            rounds: device.backend().rounds_conv3d(&exact.geometry),
             ..exact
         })
     }

@@ -145,8 +145,8 @@ impl Backend for Meter {
         self.cpu.prepare_conv3d(weight, geometry)
     }
 
-    fn rounds(&self, geometry: &Geometry) -> bool {
-        self.cpu.rounds(geometry)
+    fn rounds_conv3d(&self, geometry: &Geometry) -> bool {
+        self.cpu.rounds_conv3d(geometry)
     }
 
     fn prepare_embedding(&self, weight: &Weight) -> Result<Prepared> {
