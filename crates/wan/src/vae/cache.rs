@@ -4,12 +4,13 @@
 //! Reference: Wan2.1 `wan/modules/vae.py`, `CACHE_T`, `feat_cache`, `feat_idx`; there it is a flat list that layers count through.
 
 use kinora_tensor::Conv3d;
+use kinora_tensor::DType;
 use kinora_tensor::Epilogue;
 use kinora_tensor::Result;
 use kinora_tensor::RoundedTensor;
 use kinora_tensor::Tensor;
 
-/// How many input frames a causal convolution of three frames looks back. A chunk of as many is remembered as it is, without a copy.
+/// How many input frames a causal convolution of three frames looks back. A chunk of as many that is not rounded is remembered without a copy.
 pub(crate) const LOOK_BACK: usize = 2;
 
 /// The last input frames of a convolution, at most two; what is missing counts as zeros. Of large frames they are most of the memory
@@ -50,6 +51,12 @@ impl Past {
             Past::Rounded(frames) => frames.widen().map(Some),
         }
     }
+}
+
+/// Bytes of so many remembered numbers.
+pub(crate) fn bytes_remembered(numbers: usize, rounded: bool) -> usize {
+    let dtype = if rounded { DType::BF16 } else { DType::F32 };
+    numbers * dtype.block().bytes
 }
 
 /// How far a doubling of time has come.

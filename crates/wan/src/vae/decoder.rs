@@ -12,6 +12,7 @@ use super::Watch;
 use super::cache::LOOK_BACK;
 use super::cache::Past;
 use super::cache::UpsamplePast;
+use super::cache::bytes_remembered;
 use super::cache::chunks;
 use super::layers::CausalConv;
 use super::layers::Head;
@@ -283,8 +284,7 @@ fn bytes_per_latent(config: &VaeConfig, narrowest: usize, rounded: bool) -> usiz
             }
         }
     }
-    let remembered = if rounded { remembered / 2 } else { remembered };
-    (remembered + working + waiting) * size_of::<f32>()
+    bytes_remembered(remembered, rounded) + (working + waiting) * size_of::<f32>()
 }
 
 impl Level {

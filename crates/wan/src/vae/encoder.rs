@@ -11,6 +11,7 @@ use super::Watch;
 use super::cache::DownsamplePast;
 use super::cache::LOOK_BACK;
 use super::cache::Past;
+use super::cache::bytes_remembered;
 use super::cache::chunks;
 use super::layers::CausalConv;
 use super::layers::Head;
@@ -156,8 +157,7 @@ fn bytes_per_latent(config: &VaeConfig, rounded: bool) -> usize {
         working = working.max(area * LOOK_BACK * width * copies);
         area /= 4;
     }
-    let remembered = if rounded { remembered / 2 } else { remembered };
-    (remembered + working) * size_of::<f32>()
+    bytes_remembered(remembered, rounded) + working * size_of::<f32>()
 }
 
 /// The two generations name their levels differently: 2.1 counts all layers in one list, 2.2 level by level.
